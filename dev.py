@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""Everything a checkout is asked to do, each with its own set-up: needs only Python 3.10 or newer and git.
+
+    python3 dev.py extract [ARGUMENTS]   renshi extract on the pages in data/samples/ (or on your ARGUMENTS)
+    python3 dev.py test [ARGUMENTS]      the tests (ARGUMENTS go to pytest)
+    python3 dev.py lint | types          ruff | mypy
+    python3 dev.py wheel                 build the wheel, install it in an empty environment elsewhere, extract one page
+    python3 dev.py ci                    all of the above but extract
+
+The virtual environment is .venv/ beside this file. pip's own settings are respected: with the address of PyTorch's CPU
+index in PIP_EXTRA_INDEX_URL, no CUDA packages are downloaded.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import venv
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+LINTED = ["renshi", "training", "scripts", "tests", "dev.py"]
+
+
+def python_of(environment: Path) -> Path:
+    return environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def set_up(extra: str) -> str:
+    """The environment's Python, with renshi and an extra installed in place; nothing is done twice for one
+    pyproject.toml."""
+    python = python_of(VENV)
+    if not python.exists():
+        print(f"making {VENV} …", file=sys.stderr)
+        venv.create(VENV, with_pip=True)
+    stamp = VENV / f"installed-{extra or 'renshi'}"
+    wanted = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
+        print("installing renshi and what it needs …", file=sys.stderr)
+        target = f"{ROOT}[{extra}]" if extra else str(ROOT)
+        run([str(python), "-m", "pip", "install", "--quiet", "--editable", target])
+        stamp.write_text(wanted, encoding="utf-8")
+    return str(python)
+
+
+def run(command: Sequence[str], cwd: Path = ROOT) -> None:
+    status = subprocess.run(command, cwd=cwd, stdout=sys.stdout).returncode
+    if status:
+        raise SystemExit(status)
+
+
+def extract(arguments: Sequence[str]) -> None:
+    pages = arguments or [str(path.relative_to(ROOT)) for path in sorted((ROOT / "data/samples").glob("*.txt"))]
+    run([set_up(""), "-m", "renshi", "extract", *pages])
+
+
+def test(arguments: Sequence[str]) -> None:
+    run([set_up("dev"), "-m", "pytest", *arguments])
+
+
+def lint(_: Sequence[str]) -> None:
+    python = set_up("dev")
+    run([python, "-m", "ruff", "check", *LINTED])
+    run([python, "-m", "ruff", "format", "--check", *LINTED])
+
+
+def types(_: Sequence[str]) -> None:
+    run([set_up("dev"), "-m", "mypy"])
+
+
+def wheel(_: Sequence[str]) -> None:
+    python = set_up("dev")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        run([python, "-m", "build", "--wheel", "--outdir", name, str(ROOT)])
+        built = next(folder.glob("*.whl"))
+        venv.create(folder / "empty", with_pip=True)
+        fresh = str(python_of(folder / "empty"))
+        run([fresh, "-m", "pip", "install", "--quiet", str(built)], cwd=folder)
+        page = folder / "page.txt"
+        page.write_text("省学会会长王进龙出席肺转移瘤专业委员会成立大会并致辞。", encoding="utf-8")
+        run([fresh, "-m", "renshi", "extract", str(page), "-o", str(folder / "out.jsonl")], cwd=folder)
+        record = (folder / "out.jsonl").read_text(encoding="utf-8")
+        if '"PER"' not in record:
+            raise SystemExit(f"the installed wheel found no person in its page: {record}")
+        print(f"wheel: {built.name}, {built.stat().st_size / 1e6:.1f} MB, installed and used outside the checkout")
+
+
+def ci(_: Sequence[str]) -> None:
+    for step in (lint, types, test, wheel):
+        print(f"== {step.__name__}", flush=True)
+        step([])
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
+    "extract": extract, "test": test, "lint": lint, "types": types, "wheel": wheel, "ci": ci,
+}  # fmt: skip
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
+        print(__doc__, file=sys.stderr)
+        raise SystemExit(2)
+    COMMANDS[sys.argv[1]](sys.argv[2:])

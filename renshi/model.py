@@ -1,0 +1,195 @@
+"""The neural network: where it comes from, where it runs, in which precision; the one module that knows torch."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from renshi.labels import TAGS
+
+if TYPE_CHECKING:
+    import torch
+    from tokenizers import Tokenizer
+
+__all__ = ["DEVICES", "DTYPES", "MODEL_FILES", "ExtractorError", "TokenClassifier", "find_model", "supports_bfloat16"]
+
+DEVICES = ("auto", "cpu", "cuda")
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+"""What a model folder must hold. Nothing in it executes; other files are ignored."""
+
+PACKAGED_MODEL = Path(__file__).parent / "default_model"
+
+
+class ExtractorError(ValueError):
+    """A model folder, device or precision that cannot be used; the message says what to do."""
+
+
+def find_model(model: str | os.PathLike[str] | None = None, revision: str | None = None) -> Path:
+    """The folder of a model: a folder, a Hub id (fetched into the Hub's cache), or None for the packaged model.
+
+    Raises:
+        ExtractorError: The folder does not exist or lacks a file; the Hub has no such model or cannot be reached.
+    """
+    folder = PACKAGED_MODEL if model is None else Path(model)
+    if not folder.exists() and _looks_like_hub_id(str(model)):
+        folder = _download(str(model), revision)
+    elif not folder.exists():
+        raise ExtractorError(f"{folder}: there is no such model folder; give a folder or a Hub id such as user/name")
+    if not folder.is_dir():
+        raise ExtractorError(f"{folder}: is a file; give the folder that holds {', '.join(MODEL_FILES)}")
+    missing = [name for name in MODEL_FILES if not (folder / name).is_file()]
+    if missing:
+        raise ExtractorError(f"{folder}: lacks {', '.join(missing)}; a model folder holds {', '.join(MODEL_FILES)}")
+    return folder
+
+
+def _looks_like_hub_id(model: str) -> bool:
+    return model.count("/") == 1 and not model.startswith((".", "/", "~")) and not model.endswith("/")
+
+
+def _download(repo_id: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repo_id, revision=revision, allow_patterns=[*MODEL_FILES, "README.md"]))
+    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ExtractorError(
+            f"{repo_id}: there is no such folder here, and as a Hub id it could not be fetched ({type(error).__name__}: "
+            f"{reason}); check the name, the revision and the connection"
+        ) from error
+
+
+class TokenClassifier:
+    """A BERT-type token classifier with its tokenizer, on one device, in one precision.
+
+    Attributes:
+        name: The model's name as records give it.
+        tokenizer: The fast tokenizer of the folder.
+        max_tokens: The longest row that it reads, special tokens included.
+        device, dtype: Where and in what it runs, as strings (``cuda``, ``bfloat16``).
+    """
+
+    def __init__(self, folder: Path, name: str, device: str = "auto", dtype: str = "auto") -> None:
+        """Load from `folder`. Raises `ExtractorError`."""
+        if device not in DEVICES and not device.startswith("cuda:"):
+            raise ExtractorError(f"device {device!r} is unknown; devices are {', '.join(DEVICES)}")
+        if dtype not in DTYPES:
+            raise ExtractorError(f"dtype {dtype!r} is unknown; dtypes are {', '.join(DTYPES)}")
+        config = _read_json(folder / "config.json")
+        _check_labels(config, folder)
+        self.name = name
+        self.tokenizer = _read_tokenizer(folder)
+        limit = _read_json(folder / "tokenizer_config.json").get("model_max_length", 512)
+        self.max_tokens = int(min(limit, config.get("max_position_embeddings", 512)))
+        self.device = _choose_device(device)
+        self.dtype = _choose_dtype(dtype, self.device)
+        self._model = _load(folder, self.device, self.dtype)
+
+    def logits(self, rows: Sequence[NDArray[np.int64]], pad_id: int) -> NDArray[np.float32]:
+        """(rows, longest row, tags) float32 of one batch of token ids; what stands behind a row's end is meaningless."""
+        import torch
+
+        lengths = np.array([len(row) for row in rows])
+        input_ids = np.full((len(rows), lengths.max()), pad_id, dtype=np.int64)
+        real = np.arange(input_ids.shape[1]) < lengths[:, None]
+        input_ids[real] = np.concatenate(rows)
+        with torch.inference_mode():
+            inputs = {"input_ids": torch.from_numpy(input_ids)}
+            if not real.all():
+                inputs["attention_mask"] = torch.from_numpy(real.astype(np.int64))
+            inputs = {key: value.to(self.device, non_blocking=True) for key, value in inputs.items()}
+            logits: torch.Tensor = self._model(**inputs).logits
+            return logits.float().cpu().numpy()
+
+
+def _load(folder: Path, device: str, dtype: str) -> Any:
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForTokenClassification
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # a bar for eleven megabytes is noise on somebody's standard error
+    try:
+        model = AutoModelForTokenClassification.from_pretrained(
+            folder, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True, trust_remote_code=False
+        )
+    except (SafetensorError, OSError, RuntimeError, ValueError, KeyError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ExtractorError(
+            f"{folder}: the model cannot be loaded ({type(error).__name__}: {reason}); is model.safetensors complete?"
+        ) from error
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+    return model.to(device).eval()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ExtractorError(f"{path}: is not readable as JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise ExtractorError(f"{path}: holds a JSON {type(value).__name__}; expected an object")
+    return value
+
+
+def _read_tokenizer(folder: Path) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    try:
+        return Tokenizer.from_file(str(folder / "tokenizer.json"))
+    except Exception as error:  # the library raises bare Exception
+        raise ExtractorError(f"{folder / 'tokenizer.json'}: is not a tokenizer ({error})") from error
+
+
+def _check_labels(config: dict[str, Any], folder: Path) -> None:
+    id2label = config.get("id2label")
+    found = [id2label.get(str(index)) for index in range(len(id2label))] if isinstance(id2label, dict) else []
+    if found != list(TAGS):
+        shown = ", ".join(map(str, found[:5])) + (" …" if len(found) > 5 else "") if found else "none"
+        raise ExtractorError(
+            f"{folder}: its config.json has other labels ({len(found)}: {shown}) than renshi reads "
+            f"({len(TAGS)}: {', '.join(TAGS[:5])} …); train one with python -m training.train"
+        )
+
+
+def _choose_device(device: str) -> str:
+    if device == "cpu":
+        return device
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda" if device == "auto" else device
+    if device == "auto":
+        return "cpu"
+    raise ExtractorError(f"device {device!r}: torch sees no CUDA device here; use cpu or auto")
+
+
+def _choose_dtype(dtype: str, device: str) -> str:
+    if dtype != "auto":
+        return dtype
+    if supports_bfloat16(device):
+        return "bfloat16"
+    return "float16" if device.startswith("cuda") else "float32"
+
+
+def supports_bfloat16(device: str) -> bool:
+    """Whether the hardware multiplies bfloat16 natively; where it is emulated, float32 is faster."""
+    import torch
+
+    if device.startswith("cuda"):
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))

@@ -1,0 +1,78 @@
+"""The fast decoder against a brute-force one, which tries every legal sequence, and against seqeval's spans."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from seqeval.scheme import IOB2, Entities
+
+from renshi.decode import best_tags, decode
+from renshi.labels import LABELS, TAGS
+
+SUBSET = [TAGS.index(tag) for tag in ("O", "B-PER", "I-PER", "B-EVENT.CONTEST", "I-EVENT.CONTEST")]
+
+
+def is_legal(tags: tuple[int, ...]) -> bool:
+    names = ["O", *(TAGS[tag] for tag in tags)]
+    return all(not b.startswith("I-") or a in (b, f"B-{b[2:]}") for a, b in itertools.pairwise(names))
+
+
+def brute_force(logits: np.ndarray) -> float:
+    """The best score of any legal sequence over (tokens, tags) logits, among the tags of `SUBSET`."""
+    return max(
+        sum(logits[token, tag] for token, tag in enumerate(tags))
+        for tags in itertools.product(SUBSET, repeat=len(logits))
+        if is_legal(tags)
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.lists(st.integers(0, 4), min_size=1, max_size=4))
+def test_finds_the_best_legal_sequence(seed: int, bodies: list[int]) -> None:
+    generator = np.random.default_rng(seed)
+    lengths = np.array(bodies) + 2
+    logits = np.full((len(bodies), lengths.max() + 1, len(TAGS)), -50.0, dtype=np.float32)
+    logits[..., SUBSET] = generator.normal(size=(*logits.shape[:2], len(SUBSET))).astype(np.float32) * 3
+    tags = best_tags(logits, lengths)
+    for row, length in enumerate(lengths):
+        body = tags[row, 1 : length - 1]
+        assert is_legal(tuple(body))
+        assert not tags[row, length - 1 :].any()
+        assert tags[row, 0] == 0
+        if len(body):
+            score = sum(logits[row, 1 + token, tag] for token, tag in enumerate(body))
+            assert score == pytest.approx(brute_force(logits[row, 1 : length - 1]), abs=1e-4)
+
+
+@given(st.integers(0, 10**6))
+def test_spans_are_those_that_seqeval_reads_from_the_tags(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    lengths = generator.integers(2, 12, size=3)
+    logits = generator.normal(size=(3, lengths.max(), len(TAGS))).astype(np.float32)
+    logits[..., 0] += 1
+    spans = decode(logits, lengths)
+    found = {(int(r), LABELS[label], int(s), int(e)) for r, s, e, label in zip(*spans[:4], strict=True)}
+    names = [[TAGS[tag] for tag in row] for row in best_tags(logits, lengths)]
+    expected = {(e.sent_id, e.tag, e.start, e.end) for part in Entities(names, IOB2).entities for e in part}
+    assert found == expected
+    assert ((spans.score > 0) & (spans.score <= 1)).all()
+
+
+def test_a_score_is_the_geometric_mean_of_its_tokens() -> None:
+    logits = np.full((1, 4, len(TAGS)), -np.inf, dtype=np.float32)
+    logits[..., 0] = 0.0
+    logits[0, 1, TAGS.index("B-ORG")] = np.log(4)  # 4 : 1, probability 0.8
+    logits[0, 2, TAGS.index("I-ORG")] = 0.5
+    logits[0, 2, 0] = 0.0
+    spans = decode(logits, np.array([4]))
+    second = np.exp(0.5) / (1 + np.exp(0.5))
+    assert spans.score.tolist() == pytest.approx([np.sqrt(0.8 * second)])
+    assert (spans.start.tolist(), spans.end.tolist(), spans.label.tolist()) == ([1], [3], [LABELS.index("ORG")])
+
+
+def test_nothing_found_is_no_spans() -> None:
+    logits = np.zeros((2, 5, len(TAGS)), dtype=np.float32)
+    logits[..., 0] = 9
+    assert decode(logits, np.array([5, 2])).row.size == 0

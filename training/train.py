@@ -1,0 +1,427 @@
+"""Fine-tune an encoder on annotated text: the model that `renshi.Extractor` loads.
+
+    python -m training.train configs/default.toml
+    torchrun --nproc-per-node 2 -m training.train configs/default.toml
+
+The run's folder gets `model/` (weights, tokenizer, card: what is published), `config.toml` (every value in force),
+`metrics.json` (the model on the dev data, end to end) and `learning-curves.png`. A killed run goes on from its last
+checkpoint when the same command is given again.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Sampler
+from transformers import (
+    AutoModelForTokenClassification,
+    BertConfig,
+    BertForTokenClassification,
+    EarlyStoppingCallback,
+    PreTrainedTokenizerFast,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
+
+from renshi.batches import make_batches
+from renshi.encode import Encoder
+from renshi.extractor import Extractor
+from renshi.labels import TAGS
+from renshi.model import supports_bfloat16
+from renshi.records import Record
+from training.align import Row, align
+from training.config import format_config, main_config
+from training.loss import partial_label_loss
+from training.sources import FORMATS, Example, read_source
+from training.tokenizer import build_vocabulary, from_vocabulary, load_fast_tokenizer
+
+__all__ = ["RandomEncoder", "Source", "TrainConfig", "train"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One set of annotated text: its format (a name in `training.sources`), where it is, and how often it is read in
+    the time in which a source of weight 1 is read once. ``{data_root}`` in a path stands for the config's key."""
+
+    format: str
+    path: str
+    weight: float = 1.0
+
+    def problems(self) -> Iterator[str]:
+        if self.format not in FORMATS:
+            yield f"format: {self.format!r} is unknown; formats are {', '.join(FORMATS)}"
+        if self.weight <= 0:
+            yield f"weight: {self.weight} is not above 0; leave the source out instead"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomEncoder:
+    """The encoder that ``base_model = "random"`` builds; its vocabulary comes from the training text."""
+
+    hidden_size: int = 128
+    num_hidden_layers: int = 2
+    num_attention_heads: int = 2
+
+    def problems(self) -> Iterator[str]:
+        if self.hidden_size % self.num_attention_heads:
+            yield f"hidden_size: {self.hidden_size} is no multiple of the {self.num_attention_heads} attention heads"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One fine-tuning run. Lengths and batch sizes are in tokens."""
+
+    base_model: str
+    """A folder, a Hub id, or ``random``."""
+    output: str
+    train: tuple[Source, ...]
+    dev: tuple[Source, ...]
+    data_root: str = "."
+    random_encoder: RandomEncoder = field(default_factory=RandomEncoder)
+    max_length: int = 256
+    """The longest window, special tokens included; at most what the encoder's positions were trained for."""
+    window_lengths: tuple[int, ...] = ()
+    """Every text is cut into windows of each of these lengths; empty: only `max_length`."""
+    batch_tokens: int = 4096
+    steps: int = 1000
+    evaluations: int = 10
+    """How often in the run the dev data are read, and a checkpoint is written."""
+    patience: int = 4
+    """Stop after so many evaluations without a better dev score."""
+    learning_rate: float = 5e-5
+    warmup_share: float = 0.05
+    weight_decay: float = 0.01
+    dropout: float = 0.1
+    mask_share: float = 0.0
+    """This share of the tokens is replaced by ``[MASK]``, so that spans are read from what stands around them too."""
+    seed: int = 0
+
+    def problems(self) -> Iterator[str]:
+        for name in ("train", "dev"):
+            if not getattr(self, name):
+                yield f"{name}: names no source; add a table [[{name}]] with format and path"
+        if not 16 <= self.max_length <= 512:
+            yield f"max_length: {self.max_length} is not between 16 and 512 tokens"
+        for length in self.window_lengths:
+            if not 16 <= length <= self.max_length:
+                yield f"window_lengths: {length} is not between 16 and max_length ({self.max_length})"
+        if self.batch_tokens < self.max_length:
+            yield f"batch_tokens: {self.batch_tokens} has no room for one window of max_length ({self.max_length})"
+        for name in ("steps", "evaluations", "patience"):
+            if getattr(self, name) < 1:
+                yield f"{name}: {getattr(self, name)} is less than 1"
+        for name in ("warmup_share", "dropout", "mask_share"):
+            if not 0 <= getattr(self, name) < 1:
+                yield f"{name}: {getattr(self, name)} is not between 0 and 1"
+        if self.learning_rate <= 0:
+            yield f"learning_rate: {self.learning_rate} is not above 0"
+
+
+class TokenBatches(Sampler[list[int]]):
+    """Exactly `steps` batches of row indices under a token budget, each source as often as its weight says.
+
+    A pass over the sources is shuffled, cut into pools of fifty batches, each pool sorted by length; its batches come in
+    random order. All of it follows from the seed, so a resumed run sees what an undisturbed one sees. With several
+    processes, each takes every n-th batch.
+    """
+
+    def __init__(
+        self, lengths: Sequence[Sequence[int]], weights: Sequence[float], budget: int, steps: int, seed: int,
+        rank: int = 0, processes: int = 1,
+    ) -> None:  # fmt: skip
+        self._lengths, self._weights = [np.asarray(part) for part in lengths], weights
+        self._budget, self._steps, self._seed = budget, steps, seed
+        self._rank, self._processes = rank, processes
+
+    def __len__(self) -> int:
+        return self._steps
+
+    def __iter__(self) -> Iterator[list[int]]:
+        wanted = range(self._rank, self._steps * self._processes, self._processes)
+        at = 0
+        for number, batch in enumerate(self._all()):
+            if number == wanted[at]:
+                yield batch
+                at += 1
+                if at == self._steps:
+                    return
+
+    def _all(self) -> Iterator[list[int]]:
+        lengths = np.concatenate(self._lengths)
+        sizes = [len(part) for part in self._lengths]
+        first = np.cumsum([0, *sizes[:-1]])
+        generator = np.random.default_rng(self._seed)
+        while True:
+            order = np.concatenate(
+                [
+                    start + _repeat(size, weight, generator)
+                    for start, size, weight in zip(first, sizes, self._weights, strict=True)
+                ]
+            )
+            order = generator.permutation(order)
+            pool = max(1, int(50 * self._budget / lengths.mean()))
+            for start in range(0, len(order), pool):
+                rows = order[start : start + pool]
+                batches = list(make_batches(lengths[rows].tolist(), self._budget))
+                for index in generator.permutation(len(batches)):
+                    yield rows[batches[index]].tolist()
+
+
+def _repeat(size: int, weight: float, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Indices below `size`, each floor(weight) times, and a random share of them once more for the rest."""
+    whole = int(weight)
+    extra = generator.permutation(size)[: round(size * (weight - whole))]
+    return np.concatenate([np.tile(np.arange(size), whole), extra])
+
+
+@dataclass(frozen=True)
+class Collator:
+    """Rows to a padded batch, some tokens hidden."""
+
+    pad_id: int
+    mask_id: int
+    mask_share: float
+
+    def __call__(self, rows: Sequence[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
+        width = max(len(row["input_ids"]) for row in rows)
+        input_ids = torch.full((len(rows), width), self.pad_id, dtype=torch.long)
+        allowed = torch.zeros((len(rows), width), dtype=torch.long)
+        for index, row in enumerate(rows):
+            length = len(row["input_ids"])
+            input_ids[index, :length] = torch.as_tensor(row["input_ids"])
+            allowed[index, :length] = torch.as_tensor(row["allowed"])
+        mask = (input_ids != self.pad_id).long()
+        if self.mask_share:
+            hidden = (torch.rand(input_ids.shape) < self.mask_share) & (allowed != 0)
+            input_ids[hidden] = self.mask_id
+        return {"input_ids": input_ids, "attention_mask": mask, "allowed": allowed}
+
+
+class PartialLabelTrainer(Trainer):
+    """The Trainer with the partial-label loss, token-budget batches, and the dev score read end to end."""
+
+    def __init__(self, *, batches: TokenBatches, live: LiveModel, dev: Sequence[Example], **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._batches, self._live, self._dev = batches, live, dev
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        return DataLoader(self.train_dataset, batch_sampler=self._batches, collate_fn=self.data_collator)  # type: ignore[arg-type]
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        allowed = inputs.pop("allowed")
+        outputs = model(**inputs)
+        loss = partial_label_loss(outputs.logits, allowed)
+        return (loss, outputs) if return_outputs else loss
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        self.model.eval()
+        score = dev_score(self._dev, Extractor(self._live))
+        self.model.train()
+        metrics = {"eval_micro_f1": score, "epoch": self.state.global_step / max(1, self.state.max_steps)}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+
+class LiveModel:
+    """A model in training, as `renshi.Extractor` wants one: the dev score comes from the code that users run."""
+
+    name = "in training"
+
+    def __init__(self, model: Any, tokenizer: PreTrainedTokenizerFast, max_tokens: int) -> None:
+        self._model = model
+        self.tokenizer = tokenizer.backend_tokenizer
+        self.max_tokens = max_tokens
+
+    @property
+    def device(self) -> str:
+        return str(self._model.device)
+
+    def logits(self, rows: Sequence[NDArray[np.int64]], pad_id: int) -> NDArray[np.float32]:
+        collate = Collator(pad_id, 0, 0.0)
+        inputs = collate([{"input_ids": row, "allowed": row} for row in rows])  # type: ignore[dict-item]
+        del inputs["allowed"]
+        bfloat16 = supports_bfloat16(self.device)
+        with torch.inference_mode(), torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=bfloat16):
+            return self._model(**{k: v.to(self._model.device) for k, v in inputs.items()}).logits.float().cpu().numpy()
+
+
+def dev_score(examples: Sequence[Example], extractor: Extractor) -> float:
+    """Strict micro F1 of spans, end to end from raw text, over the labels that each example annotates."""
+    right = predicted = wanted = 0
+    for example, record in zip(examples, extractor.extract(example.text for example in examples), strict=True):
+        assert isinstance(record, Record)
+        gold = {(entity.start, entity.end, entity.label) for entity in example.entities}
+        found = {(e.start, e.end, e.label) for e in record.entities if e.label in example.annotated}
+        right, predicted, wanted = right + len(gold & found), predicted + len(found), wanted + len(gold)
+    return 2 * right / (predicted + wanted) if predicted + wanted else 0.0
+
+
+def read_sources(sources: Sequence[Source], data_root: str) -> list[list[Example]]:
+    """The examples of each source; what could not be read is reported on standard error. Raises `SourceError`."""
+    found = []
+    for source in sources:
+        examples, report = read_source(source.format, Path(source.path.replace("{data_root}", data_root)))
+        print(report, file=sys.stderr)
+        found.append(examples)
+    return found
+
+
+def align_sources(
+    config: TrainConfig, sources: Sequence[list[Example]], tokenizer: PreTrainedTokenizerFast
+) -> list[list[Row]]:
+    """The rows of each source, windows of every length of the config; what could not be aligned is reported."""
+    aligned = []
+    for source, examples in zip(config.train, sources, strict=True):
+        rows: list[Row] = []
+        for length in config.window_lengths or (config.max_length,):
+            overlap = (length - 2) // 8
+            encoder = Encoder(tokenizer.backend_tokenizer, config.max_length, overlap)
+            some, report = align(examples, encoder, length - 2, overlap)
+            print(f"{source.path}, windows of {length}: {report}", file=sys.stderr)
+            rows += some
+        aligned.append(rows)
+    return aligned
+
+
+def load_base(config: TrainConfig, sources: Sequence[list[Example]]) -> tuple[Any, PreTrainedTokenizerFast]:
+    """The encoder with a new classification head, and its tokenizer."""
+    labels = {
+        "num_labels": len(TAGS),
+        "id2label": dict(enumerate(TAGS)),
+        "label2id": {t: i for i, t in enumerate(TAGS)},
+    }
+    dropout = {"hidden_dropout_prob": config.dropout, "attention_probs_dropout_prob": 0.0}
+    if config.base_model == "random":
+        tokenizer = from_vocabulary(build_vocabulary(example.text for examples in sources for example in examples))
+        shape = config.random_encoder
+        model: Any = BertForTokenClassification(
+            BertConfig(
+                vocab_size=len(tokenizer),
+                hidden_size=shape.hidden_size,
+                num_hidden_layers=shape.num_hidden_layers,
+                num_attention_heads=shape.num_attention_heads,
+                intermediate_size=4 * shape.hidden_size,
+                **labels,
+                **dropout,
+            )
+        )
+    else:
+        tokenizer = load_fast_tokenizer(config.base_model)
+        model = AutoModelForTokenClassification.from_pretrained(
+            config.base_model, dtype=torch.float32, attn_implementation="eager", **labels, **dropout
+        )
+    tokenizer.model_max_length = config.max_length
+    return model, tokenizer
+
+
+def train(config: TrainConfig) -> Path:
+    """Run `config`; returns the model folder."""
+    set_seed(config.seed)
+    output = Path(config.output)
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "config.toml").write_text(format_config(config), encoding="utf-8")
+    sources = read_sources(config.train, config.data_root)
+    dev = [example for examples in read_sources(config.dev, config.data_root) for example in examples]
+    model, tokenizer = load_base(config, sources)
+    rows = align_sources(config, sources, tokenizer)
+    dataset = Dataset.from_dict(
+        {
+            "input_ids": [row.input_ids for part in rows for row in part],
+            "allowed": [row.allowed for part in rows for row in part],
+        }
+    )
+    arguments = TrainingArguments(
+        output_dir=str(output / "checkpoints"),
+        max_steps=config.steps,
+        learning_rate=config.learning_rate,
+        warmup_steps=int(config.warmup_share * config.steps),
+        weight_decay=config.weight_decay,
+        adam_beta2=0.98,
+        bf16=supports_bfloat16("cuda" if torch.cuda.is_available() else "cpu"),
+        eval_strategy="steps",
+        eval_steps=-(-config.steps // config.evaluations),
+        save_steps=-(-config.steps // config.evaluations),
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_micro_f1",
+        greater_is_better=True,
+        logging_steps=max(1, config.steps // 100),
+        remove_unused_columns=False,
+        dataloader_num_workers=0,
+        report_to=[],
+        seed=config.seed,
+        disable_tqdm=not sys.stderr.isatty(),
+    )
+    batches = TokenBatches(
+        [[len(row.input_ids) for row in part] for part in rows], [source.weight for source in config.train],
+        config.batch_tokens, config.steps, config.seed, arguments.process_index, arguments.world_size,
+    )  # fmt: skip
+    trainer = PartialLabelTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=dataset,
+        data_collator=Collator(tokenizer.pad_token_id, tokenizer.mask_token_id, config.mask_share),
+        callbacks=[EarlyStoppingCallback(config.patience)],
+        batches=batches,
+        live=LiveModel(model, tokenizer, config.max_length),
+        dev=dev,
+    )
+    has_checkpoint = any((output / "checkpoints").glob("checkpoint-*"))
+    trainer.train(resume_from_checkpoint=has_checkpoint or None)
+    return _finish(trainer, tokenizer, dev, output) if trainer.is_world_process_zero() else output / "model"
+
+
+def _finish(
+    trainer: PartialLabelTrainer, tokenizer: PreTrainedTokenizerFast, dev: Sequence[Example], output: Path
+) -> Path:
+    """Write the model folder, its dev score and the learning curves."""
+    folder = output / "model"
+    trainer.model.to(torch.bfloat16).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    history = trainer.state.log_history
+    metrics = {
+        "dev_micro_f1": round(dev_score(dev, Extractor.from_pretrained(folder)), 4),
+        "best_dev_micro_f1_in_training": round(trainer.state.best_metric or 0.0, 4),
+        "steps": trainer.state.global_step,
+        "history": [row for row in history if "eval_micro_f1" in row],
+    }
+    (output / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    draw_learning_curves(history, output / "learning-curves.png")
+    print(f"{folder}: dev micro F1 {metrics['dev_micro_f1']:.4f}")
+    return folder
+
+
+def draw_learning_curves(history: Sequence[dict[str, Any]], path: Path) -> None:
+    """Training loss and dev F1 over the steps."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    losses = figure.add_subplot(xlabel="step", ylabel="training loss", yscale="log")
+    losses.plot(*_series(history, "loss"), color="#0072b2", label="training loss")
+    scores = losses.twinx()
+    scores.set_ylabel("dev micro F1 (strict)")
+    scores.plot(*_series(history, "eval_micro_f1"), color="#d55e00", marker="o", label="dev micro F1")
+    figure.legend(loc="outside upper center", ncols=2, frameon=False)
+    figure.savefig(path, dpi=150)
+
+
+def _series(history: Sequence[dict[str, Any]], key: str) -> tuple[list[int], list[float]]:
+    rows = [row for row in history if key in row]
+    return [row["step"] for row in rows], [row[key] for row in rows]
+
+
+if __name__ == "__main__":
+    train(main_config(TrainConfig, __doc__))

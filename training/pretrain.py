@@ -4,12 +4,13 @@
 
 The text is normalized as at inference (`renshi.text.normalize`), tokenized once into a cache of token ids, packed into
 sequences of one length, and masked anew at every step. Runs on a CPU or one GPU, in bfloat16 with fp32 master weights,
-for a budget of seconds: the learning rate follows the clock, so that the run ends with a finished decay whatever else
-the machine was doing. A killed run goes on from its last checkpoint.
+for a budget of seconds (or of steps): the learning rate follows it, so that the run ends with a finished decay whatever
+else the machine was doing. A killed run goes on from its last checkpoint.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import lzma
 import math
@@ -25,7 +26,8 @@ from numpy.typing import NDArray
 from transformers import AutoModelForMaskedLM, PreTrainedTokenizerFast
 
 from renshi.text import normalize
-from training.config import main_config
+from training.config import format_config, main_config
+from training.tokenizer import load_fast_tokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,9 @@ class PretrainConfig:
     batch_size: int = 16
     mask_share: float = 0.15
     seconds: float = 3600
+    """The budget of the run, checkpoints and all, where `steps` is 0."""
+    steps: int = 0
+    """The budget in updates; 0: `seconds` is the budget."""
     learning_rate: float = 1e-3
     warmup_share: float = 0.02
     weight_decay: float = 0.01
@@ -50,7 +55,7 @@ class PretrainConfig:
 
     def problems(self) -> Iterator[str]:
         if not self.corpora:
-            yield 'corpora: name at least one file with its weight, such as corpora = {"corpora/univ_news.txt.xz" = 1.0}'
+            yield 'corpora: name at least one file with its weight, such as corpora = {"news.txt.xz" = 1.0}'
         for name, weight in self.corpora.items():
             if weight <= 0:
                 yield f"corpora.{name}: {weight} is not a weight above 0"
@@ -70,7 +75,7 @@ def tokenize_corpus(path: Path, tokenizer_folder: str, cache: Path) -> Path:
     target = cache / f"{path.name}.{Path(tokenizer_folder).name}.npy"
     if target.exists():
         return target
-    tokenizer = load_tokenizer(tokenizer_folder)
+    tokenizer = load_fast_tokenizer(tokenizer_folder)
     pieces: list[NDArray[np.uint16]] = []
     chunk: list[str] = []
 
@@ -90,12 +95,6 @@ def tokenize_corpus(path: Path, tokenizer_folder: str, cache: Path) -> Path:
     np.save(partial, np.concatenate(pieces))
     partial.rename(target)
     return target
-
-
-def load_tokenizer(folder: str) -> PreTrainedTokenizerFast:
-    from training.tokenizer import load_fast_tokenizer
-
-    return load_fast_tokenizer(folder)
 
 
 def sequences(config: PretrainConfig, arrays: list[NDArray[np.uint16]]) -> Iterator[tuple[int, int]]:
@@ -154,95 +153,129 @@ def learning_rate(progress: float, config: PretrainConfig) -> float:
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * min(decay, 1.0)))
 
 
-def pretrain(config: PretrainConfig) -> Path:
-    output = Path(config.output)
-    output.mkdir(parents=True, exist_ok=True)
-    tokenizer = load_tokenizer(config.base_model)
-    files = [Path(config.data_root) / name for name in config.corpora]
-    with ProcessPoolExecutor(max_workers=2) as pool:
-        jobs = [pool.submit(tokenize_corpus, file, config.base_model, Path(config.cache)) for file in files]
-        arrays = [np.load(job.result(), mmap_mode="r") for job in jobs]
-    print(f"{sum(map(len, arrays)):,} tokens in {len(arrays)} corpora", flush=True)
+class Pretraining:
+    """A run's state: model, optimizer, and how far it is. `checkpoint.pt` in the output folder holds all of it."""
 
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    # Eager attention: at 128 to 256 tokens and 64 dimensions a head, on two AVX512-BF16 cores, a step took 0.69 of the
-    # time that the fused kernel needs (backward included).
-    model = AutoModelForMaskedLM.from_pretrained(config.base_model, dtype=torch.float32, attn_implementation="eager")
-    model.to(device).train()
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    plain = [p for p in model.parameters() if p.ndim <= 1]
-    optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
-        lr=config.learning_rate, betas=(0.9, 0.98), fused=True,
-    )  # fmt: skip
-    checkpoint = output / "checkpoint.pt"
-    step, spent = 0, 0.0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        step, spent = state["step"], state["seconds"]
-        print(f"going on from step {step} after {spent:.0f} s", flush=True)
-
-    source = sequences(config, arrays)
-    for _ in range(step * config.batch_size):
-        next(source)
-    cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
-    special = tuple(sorted(tokenizer.all_special_ids))
-    body = config.length - 2
-    tokens_a_step = config.batch_size * config.length
-    losses: list[float] = []
-    last, saved, started_at = time.monotonic(), spent, step
-    log = (output / "log.jsonl").open("a", encoding="utf-8")
-
-    def save() -> None:
-        partial = checkpoint.with_suffix(".partial")
-        torch.save(
-            {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "seconds": spent}, partial
+    def __init__(self, config: PretrainConfig, tokenizer: PreTrainedTokenizerFast) -> None:
+        self._config, self._tokenizer = config, tokenizer
+        self._special = tuple(sorted(tokenizer.all_special_ids))
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        # Eager attention: at 128 to 256 tokens and 64 dimensions a head, on two cores with AVX512-BF16, a step took
+        # 0.69 of the time that it takes with the fused kernel (backward included).
+        model = AutoModelForMaskedLM.from_pretrained(
+            config.base_model, dtype=torch.float32, attn_implementation="eager"
         )
-        partial.rename(checkpoint)
+        self.model = model.to(self._device).train()
+        parameters = list(self.model.parameters())
+        self._optimizer = torch.optim.AdamW(
+            [
+                {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+                {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+            ],
+            lr=config.learning_rate, betas=(0.9, 0.98), fused=True,
+        )  # fmt: skip
+        self.step_number, self.seconds = 0, 0.0
+        self._checkpoint = Path(config.output, "checkpoint.pt")
+        if self._checkpoint.exists():
+            state = torch.load(self._checkpoint, map_location=self._device, weights_only=True)
+            self.model.load_state_dict(state["model"])
+            self._optimizer.load_state_dict(state["optimizer"])
+            self.step_number, self.seconds = state["step"], state["seconds"]
+            print(f"going on from step {self.step_number} after {self.seconds:.0f} s", flush=True)
 
-    while spent < config.seconds:
+    @property
+    def progress(self) -> float:
+        """From 0 to 1, by steps where the config sets them, else by the clock."""
+        config = self._config
+        return self.step_number / config.steps if config.steps else self.seconds / config.seconds
+
+    def save(self) -> None:
+        """Write the checkpoint whole: a kill leaves the old one or the new one."""
+        state = {"model": self.model.state_dict(), "optimizer": self._optimizer.state_dict()}
+        partial = self._checkpoint.with_suffix(".partial")
+        torch.save({**state, "step": self.step_number, "seconds": self.seconds}, partial)
+        partial.replace(self._checkpoint)
+
+    def step(self, batch: NDArray[np.int64]) -> float:
+        """One update on (rows, tokens) ids; returns the loss."""
+        config = self._config
+        generator = np.random.default_rng((config.seed, 1, self.step_number))
+        torch.manual_seed(config.seed * 1_000_003 + self.step_number)  # dropout too is the same after a resumption
+        ids, positions, labels = (
+            torch.from_numpy(array).to(self._device)
+            for array in mask(
+                batch, config.mask_share, self._special, self._tokenizer.mask_token_id, len(self._tokenizer), generator
+            )
+        )
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate(self.progress, config)
+        with torch.autocast(self._device.type, torch.bfloat16):
+            hidden = self.model.base_model(ids).last_hidden_state
+            # Only the masked positions go through the head: the vocabulary is the largest matrix of a small model.
+            logits = self.model.cls(hidden.reshape(-1, hidden.shape[-1])[positions])
+        loss = torch.nn.functional.cross_entropy(logits.float(), labels)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        self.step_number += 1
+        return loss.item()
+
+
+def batches(
+    config: PretrainConfig, arrays: list[NDArray[np.uint16]], cls: int, sep: int, skip: int
+) -> Iterator[NDArray[np.int64]]:
+    """(rows, tokens) ids, endless, from the batch number `skip` on."""
+    source = itertools.islice(sequences(config, arrays), skip * config.batch_size, None)
+    while True:
         batch = np.empty((config.batch_size, config.length), dtype=np.int64)
         batch[:, 0], batch[:, -1] = cls, sep
         for row in range(config.batch_size):
             number, start = next(source)
-            batch[row, 1:-1] = arrays[number][start : start + body]
-        rng = np.random.default_rng((config.seed, 1, step))
-        ids, positions, labels = mask(batch, config.mask_share, special, tokenizer.mask_token_id, len(tokenizer), rng)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(spent / config.seconds, config)
-        with torch.autocast(device.type, torch.bfloat16):
-            hidden = model.bert(torch.from_numpy(ids).to(device)).last_hidden_state
-            # Only the masked positions go through the head: the vocabulary is the largest matrix of a small model.
-            logits = model.cls(hidden.reshape(-1, hidden.shape[-1])[torch.from_numpy(positions).to(device)])
-        loss = torch.nn.functional.cross_entropy(logits.float(), torch.from_numpy(labels).to(device))
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(loss.item())
-        step += 1
-        now = time.monotonic()
-        spent += now - last
-        last = now
-        if step % 100 == 0:
-            row = {
-                "step": step,
-                "seconds": round(spent),
-                "tokens": step * tokens_a_step,
-                "loss": round(float(np.mean(losses)), 4),
-            }
-            print(row, flush=True)
-            print(json.dumps(row), file=log, flush=True)
-            losses.clear()
-        if spent - saved > config.checkpoint_seconds:
-            save()
-            saved = spent
-    save()
-    model.to(torch.bfloat16).save_pretrained(output / "model")
+            batch[row, 1:-1] = arrays[number][start : start + config.length - 2]
+        yield batch
+
+
+def pretrain(config: PretrainConfig) -> Path:
+    """Run `config`; returns the folder of the encoder, masked-LM head included."""
+    output = Path(config.output)
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "config.toml").write_text(format_config(config), encoding="utf-8")
+    tokenizer = load_fast_tokenizer(config.base_model)
+    files = [Path(config.data_root, name) for name in config.corpora]
+    with ProcessPoolExecutor() as pool:
+        jobs = [pool.submit(tokenize_corpus, file, config.base_model, Path(config.cache)) for file in files]
+        arrays = [np.load(job.result(), mmap_mode="r") for job in jobs]
+    print(f"{sum(map(len, arrays)):,} tokens in {len(arrays)} corpora", flush=True)
+
+    run = Pretraining(config, tokenizer)
+    started_at, saved, last = run.step_number, run.seconds, time.monotonic()
+    losses: list[float] = []
+    with (output / "log.jsonl").open("a", encoding="utf-8") as log:
+        for batch in batches(config, arrays, tokenizer.cls_token_id, tokenizer.sep_token_id, run.step_number):
+            if run.progress >= 1:
+                break
+            losses.append(run.step(batch))
+            now = time.monotonic()
+            run.seconds, last = run.seconds + now - last, now
+            if run.step_number % 100 == 0:
+                tokens = run.step_number * config.batch_size * config.length
+                row = {
+                    "step": run.step_number,
+                    "seconds": round(run.seconds),
+                    "tokens": tokens,
+                    "loss": round(float(np.mean(losses)), 4),
+                }
+                print(json.dumps(row), flush=True)
+                print(json.dumps(row), file=log, flush=True)
+                losses.clear()
+            if run.seconds - saved > config.checkpoint_seconds:
+                run.save()
+                saved = run.seconds
+    run.save()
+    run.model.to(torch.bfloat16).save_pretrained(output / "model")
     tokenizer.save_pretrained(output / "model")
-    print(f"{step - started_at} steps; the encoder is in {output / 'model'}")
+    print(f"{run.step_number - started_at} steps; the encoder is in {output / 'model'}")
     return output / "model"
 
 

@@ -210,9 +210,9 @@ class Collator:
 class PartialLabelTrainer(Trainer):
     """The Trainer with the partial-label loss, token-budget batches, and the dev score read end to end."""
 
-    def __init__(self, *, batches: TokenBatches, live: LiveModel, dev: Sequence[Example], **arguments: Any) -> None:
+    def __init__(self, *, batches: TokenBatches, live: LiveModel, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._batches, self._live, self._dev = batches, live, dev
+        self._batches, self._live = batches, live
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         return DataLoader(self.train_dataset, batch_sampler=self._batches, collate_fn=self.data_collator)  # type: ignore[arg-type]
@@ -227,7 +227,7 @@ class PartialLabelTrainer(Trainer):
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         self.model.eval()
-        score = dev_score(self._dev, Extractor(self._live))
+        score = dev_score(self.eval_dataset, Extractor(self._live))
         self.model.train()
         metrics = {"eval_micro_f1": score, "epoch": self.state.global_step / max(1, self.state.max_steps)}
         self.log(metrics)
@@ -343,6 +343,7 @@ def train(config: TrainConfig) -> Path:
             "allowed": [row.allowed for part in rows for row in part],
         }
     )
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     arguments = TrainingArguments(
         output_dir=str(output / "checkpoints"),
         max_steps=config.steps,
@@ -350,7 +351,8 @@ def train(config: TrainConfig) -> Path:
         warmup_steps=int(config.warmup_share * config.steps),
         weight_decay=config.weight_decay,
         adam_beta2=0.98,
-        bf16=supports_bfloat16("cuda" if torch.cuda.is_available() else "cpu"),
+        use_cpu=device == "cpu",
+        bf16=supports_bfloat16(device),
         eval_strategy="steps",
         eval_steps=-(-config.steps // config.evaluations),
         save_steps=-(-config.steps // config.evaluations),
@@ -373,11 +375,11 @@ def train(config: TrainConfig) -> Path:
         model=model,
         args=arguments,
         train_dataset=dataset,
+        eval_dataset=dev,
         data_collator=Collator(tokenizer.pad_token_id, tokenizer.mask_token_id, config.mask_share),
         callbacks=[EarlyStoppingCallback(config.patience)],
         batches=batches,
         live=LiveModel(model, tokenizer, config.max_length),
-        dev=dev,
     )
     has_checkpoint = any((output / "checkpoints").glob("checkpoint-*"))
     trainer.train(resume_from_checkpoint=has_checkpoint or None)

@@ -1,0 +1,53 @@
+from pathlib import Path
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from transformers import AutoTokenizer
+
+from renshi.encode import Encoder
+from renshi.text import normalize
+
+NASTY = "王强\ufffd李明\ue000😀😀👩‍👩‍👧 ABCabc12 \u0301é İ한국 〇㐂𠮷\t\n会议…“好”"
+
+
+def test_agrees_with_the_tokenizer_that_transformers_loads(tiny_model: Path) -> None:
+    """The artifact reloaded through its class gives the same tokens and offsets, nasty strings included."""
+    encoder = Encoder(Tokenizer.from_file(str(tiny_model / "tokenizer.json")), 128, 8)
+    reloaded = AutoTokenizer.from_pretrained(tiny_model)
+    for text in (NASTY, normalize(NASTY).text, "", " ", "王"):
+        (row,) = encoder.encode([text])
+        expected = reloaded(text, return_offsets_mapping=True)
+        assert row.input_ids.tolist() == expected["input_ids"]
+        assert [tuple(pair) for pair in row.offsets.tolist()] == expected["offset_mapping"]
+
+
+@settings(deadline=None, max_examples=50)
+@given(text=st.text(st.sampled_from("会长王12ab한。 "), max_size=120))
+def test_a_text_over_the_limit_becomes_rows_that_share_it_out(tiny_model: Path, text: str) -> None:
+    encoder = Encoder(Tokenizer.from_file(str(tiny_model / "tokenizer.json")), 16, 4)
+    whole = Encoder(Tokenizer.from_file(str(tiny_model / "tokenizer.json")), 1000, 0)
+    rows = list(encoder.encode([text, "王"]))
+    (all_of_it,) = whole.encode([text])
+    mine = [row for row in rows if row.source == 0]
+    assert all(len(row.input_ids) <= 16 for row in rows)
+    owned = []
+    for row, following in zip(mine, [*mine[1:], None], strict=True):
+        last = following.first if following else len(text) + 1
+        owned += [pair for pair in row.offsets[1:-1].tolist() if row.first <= pair[0] < last]
+    # A character of several tokens has them all at one place, so places are compared without repetitions.
+    assert sorted(set(map(tuple, owned))) == sorted(set(map(tuple, all_of_it.offsets[1:-1].tolist())))
+    assert [row.source for row in rows][-1] == 1
+
+
+def test_the_callers_tokenizer_keeps_its_own_limits(tiny_model: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(tiny_model / "tokenizer.json"))
+    Encoder(tokenizer, 16, 4)
+    assert tokenizer.truncation is None
+    assert len(tokenizer.encode("会" * 50).ids) == 52
+
+
+def test_special_tokens_stand_nowhere(tiny_model: Path) -> None:
+    (row,) = Encoder(Tokenizer.from_file(str(tiny_model / "tokenizer.json")), 16, 4).encode(["会长"])
+    np.testing.assert_array_equal(row.offsets, [[0, 0], [0, 1], [1, 2], [0, 0]])

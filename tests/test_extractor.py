@@ -1,0 +1,132 @@
+"""From raw text to records with a tiny model: batches, order, windows, offsets, and the transformers pipeline as judge."""
+
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+from transformers import pipeline
+
+from renshi import Document, Extractor, ExtractorError, Failure, Record
+from renshi.text import normalize
+from tests.conftest import make_model
+
+PAGES = [
+    "省学会会长王进龙出席成立大会并致辞。",
+    "",
+    "山西省肿瘤医院承办，白敏、李毅等12名同志任副主任委员！" * 9,  # several windows
+    "中國抗癌協(xié)會(huì)會長王 進 龍說:「好」,並致辭。",
+    "一",
+    "\ud800\x00\u200b\n\n",
+    "会" * 300,  # one sentence, longer than a window
+]
+
+
+@pytest.fixture(scope="module")
+def extractor(tiny_model: Path) -> Extractor:
+    return Extractor.from_pretrained(tiny_model, device="cpu", dtype="float32")
+
+
+def spans(record: Record | Failure) -> list[tuple[int, int, str]]:
+    assert isinstance(record, Record)
+    return [(entity.start, entity.end, entity.label) for entity in record.entities]
+
+
+def test_entities_are_what_stands_there(extractor: Extractor) -> None:
+    records = list(extractor.extract(PAGES))
+    assert [record.id for record in records] == [str(number) for number in range(len(PAGES))]
+    for record, page in zip(records, PAGES, strict=True):
+        assert isinstance(record, Record)
+        assert record.text == page
+        assert all(page[entity.start : entity.end] == entity.text for entity in record.entities)
+        assert all(a.end <= b.start for a, b in zip(record.entities, record.entities[1:], strict=False))
+        assert all(0 <= entity.score <= 1 for entity in record.entities)
+        for role in record.roles:
+            assert record.entities[role.person].label == "PER"
+            assert record.entities[role.title].label == "TITLE"
+            assert role.organization is None or record.entities[role.organization].label == "ORG"
+    assert sum(len(spans(record)) for record in records) > 20  # the tiny model does find things
+
+
+def test_any_batch_size_and_any_order_give_the_same(tiny_model: Path, extractor: Extractor) -> None:
+    expected = [spans(record) for record in extractor.extract(PAGES)]
+    for batch_tokens in (1, 70, 100_000):
+        other = Extractor.from_pretrained(tiny_model, device="cpu", dtype="float32", batch_tokens=batch_tokens)
+        assert [spans(record) for record in other.extract(PAGES)] == expected
+    order = list(range(len(PAGES)))
+    random.Random(3).shuffle(order)
+    shuffled = list(extractor.extract(PAGES[index] for index in order))
+    assert [spans(record) for record in shuffled] == [expected[index] for index in order]
+
+
+def test_one_window_reads_as_the_pipeline_reads(tmp_path: Path) -> None:
+    """The published folder is a plain token classifier. (A model whose tags are all legal: where they are not, the
+    decoder is constrained and the pipeline is not.)"""
+    folder = make_model(tmp_path / "model", seed=1)
+    weights = load_file(folder / "model.safetensors")
+    weights["classifier.weight"][2::2] = 0.0  # no I-
+    weights["classifier.bias"][2::2] = -100.0
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    pipe = pipeline("token-classification", model=str(folder), aggregation_strategy="simple", dtype=torch.float32)
+    extractor = Extractor.from_pretrained(folder, device="cpu", dtype="float32")
+    for page in (PAGES[0], PAGES[2][:50], PAGES[4]):
+        assert normalize(page).text == page
+        expected = [(entity["start"], entity["end"], entity["entity_group"]) for entity in pipe(page)]
+        assert spans(next(extractor.extract(page))) == expected
+
+
+@settings(deadline=None, max_examples=25)
+@given(page=st.text(st.characters(), max_size=150))
+def test_any_text_gives_a_record(extractor: Extractor, page: str) -> None:
+    (record,) = extractor.extract(page)
+    assert all(page[start:end] == e.text for (start, end, _), e in zip(spans(record), record.entities, strict=True))  # type: ignore[union-attr]
+
+
+def test_a_string_is_one_document_and_an_iterable_many(extractor: Extractor) -> None:
+    assert len(list(extractor.extract("会长"))) == 1
+    assert len(list(extractor.extract(["会", "长"]))) == 2
+    assert [record.id for record in extractor.extract(Document("a/b", "会长"))] == ["a/b"]
+
+
+def test_failures_pass_through_in_their_place(extractor: Extractor) -> None:
+    failure = Failure("x", "UnicodeDecodeError", "…")
+    records = list(extractor.extract(["会", failure, "长", Document("n", 7)]))  # type: ignore[arg-type]
+    assert records[1] is failure
+    assert [record.id for record in records] == ["0", "x", "2", "n"]
+    assert records[3] == Failure("n", "TypeError", "the text is a int; a document's text is a str")
+
+
+def test_reads_no_further_than_asked(extractor: Extractor) -> None:
+    """A generator: the first record comes before an endless input is read."""
+
+    def endless() -> object:
+        number = 0
+        while True:
+            number += 1
+            yield f"第{number}次会议" * 50
+
+    assert next(extractor.extract(endless())).id == "0"  # type: ignore[arg-type]
+
+
+def test_min_score_leaves_out_what_is_unsure(tiny_model: Path, extractor: Extractor) -> None:
+    strict = Extractor.from_pretrained(tiny_model, device="cpu", dtype="float32", min_score=0.5)
+    (kept,), (every,) = strict.extract(PAGES[2]), extractor.extract(PAGES[2])
+    assert isinstance(kept, Record)
+    assert isinstance(every, Record)
+    assert {e for e in every.entities if e.score > 0.5001} <= set(kept.entities)
+    assert all(entity.score >= 0.4999 for entity in kept.entities)
+
+
+def test_nonsense_is_refused(tiny_model: Path) -> None:
+    with pytest.raises(ExtractorError, match="batch_tokens 0 is not a positive number of tokens"):
+        Extractor.from_pretrained(tiny_model, batch_tokens=0)
+    with pytest.raises(ExtractorError, match=r"min_score 2 is not between 0 and 1"):
+        Extractor.from_pretrained(tiny_model, min_score=2)
+
+
+def test_the_record_is_the_contract(extractor: Extractor) -> None:
+    (record,) = extractor.extract(PAGES[0])
+    assert list(record.to_dict()) == ["id", "text", "entities", "roles", "rosters", "event_types", "model", "schema"]

@@ -1,0 +1,96 @@
+"""What a model folder must be, and what is said when it is not."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from renshi.model import MODEL_FILES, ExtractorError, TokenClassifier, find_model
+
+
+@pytest.fixture
+def folder(tiny_model: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_model, tmp_path / "model"))
+
+
+@pytest.mark.parametrize("name", MODEL_FILES)
+def test_names_the_file_that_is_missing(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(
+        ExtractorError, match=rf"model: lacks {name}; a model folder holds config.json, model.safetensors"
+    ):
+        find_model(folder)
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(
+        ExtractorError, match="there is no such model folder; give a folder or a Hub id such as user/name"
+    ):
+        find_model(tmp_path / "nothing")
+
+
+def test_a_file_where_a_folder_should_be(folder: Path) -> None:
+    with pytest.raises(ExtractorError, match="is a file; give the folder that holds"):
+        find_model(folder / "config.json")
+
+
+def test_a_hub_id_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(
+        ExtractorError, match="nobody/nothing: there is no such folder here, and as a Hub id it could not"
+    ):
+        find_model("nobody/nothing")
+
+
+def test_other_labels_are_refused_by_name(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["id2label"] = {"0": "O", "1": "B-LOC", "2": "I-LOC"}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(
+        ExtractorError, match=r"other labels \(3: O, B-LOC, I-LOC\) than renshi reads \(31: O, B-PER, I-PER"
+    ):
+        TokenClassifier(folder, "x")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("config.json", "{", r"config.json: is not readable as JSON"),
+        ("config.json", "[]", r"config.json: holds a JSON list; expected an object"),
+        ("tokenizer.json", "{}", r"tokenizer.json: is not a tokenizer"),
+        ("model.safetensors", "not tensors", r"the model cannot be loaded \(.*is model.safetensors complete\?"),
+    ],
+)
+def test_damaged_files_are_named(folder: Path, name: str, content: str, message: str) -> None:
+    (folder / name).write_text(content)
+    with pytest.raises(ExtractorError, match=message):
+        TokenClassifier(folder, "x")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there(folder: Path) -> None:
+    with pytest.raises(ExtractorError, match="device 'cuda': torch sees no CUDA device here; use cpu or auto"):
+        TokenClassifier(folder, "x", device="cuda")
+
+
+def test_unknown_device_and_dtype(folder: Path) -> None:
+    with pytest.raises(ExtractorError, match="device 'gpu' is unknown; devices are auto, cpu, cuda"):
+        TokenClassifier(folder, "x", device="gpu")
+    with pytest.raises(ExtractorError, match="dtype 'half' is unknown; dtypes are auto, float32, bfloat16, float16"):
+        TokenClassifier(folder, "x", dtype="half")
+
+
+def test_padding_changes_nothing(folder: Path) -> None:
+    model = TokenClassifier(folder, "x", device="cpu", dtype="float32")
+    short, long = np.array([2, 7, 8, 3]), np.array([2, *range(5, 25), 3])
+    together = model.logits([short, long], 0)
+    np.testing.assert_allclose(together[0, :4], model.logits([short], 0)[0], atol=1e-5)
+    np.testing.assert_allclose(together[1], model.logits([long], 0)[0], atol=1e-5)
+
+
+def test_reads_no_more_than_the_tokenizers_limit(folder: Path) -> None:
+    assert TokenClassifier(folder, "x").max_tokens == 64

@@ -1,0 +1,116 @@
+"""Pretraining on a tiny corpus: it learns, stops on time, and what it writes is an encoder to fine-tune."""
+
+import lzma
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForMaskedLM, BertConfig, BertForMaskedLM
+
+from training.config import ConfigError, load_config
+from training.pretrain import PretrainConfig, Pretraining, learning_rate, mask, pretrain, sequences
+from training.tokenizer import build_vocabulary, from_vocabulary, load_fast_tokenizer
+
+LINE = "省學會會長王進龍出席成立大會並致辭,山西省腫瘤醫(yī)院承辦。\n"
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    tokenizer = from_vocabulary(build_vocabulary([LINE]))
+    shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    BertForMaskedLM(BertConfig(vocab_size=len(tokenizer), hidden_dropout_prob=0.0, **shape)).save_pretrained(
+        tmp_path / "base"
+    )
+    tokenizer.save_pretrained(tmp_path / "base")
+    return tmp_path / "base"
+
+
+def config(tmp_path: Path, base: Path, steps: int) -> PretrainConfig:
+    with lzma.open(tmp_path / "corpus.txt.xz", "wt", encoding="utf-8") as corpus:
+        corpus.write((LINE * 10 + "會會會會會會會會會會會會會會會會會會會會\n" * 10 + "\n") * 5)
+    return PretrainConfig(
+        base_model=str(base), output=str(tmp_path / "run"), data_root=str(tmp_path), cache=str(tmp_path / "cache"),
+        corpora={"corpus.txt.xz": 1.5}, length=32, batch_size=4, steps=steps, learning_rate=1e-2,
+    )  # fmt: skip
+
+
+def guess(folder: Path) -> str:
+    """What the model reads into a masked place. (A random model of one layer learns frequencies first.)"""
+    model = AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32).eval()
+    tokenizer = load_fast_tokenizer(str(folder))
+    ids = tokenizer("会会[MASK]会", return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        best = model(input_ids=ids).logits[0, ids[0] == tokenizer.mask_token_id].argmax(-1)
+    return str(tokenizer.convert_ids_to_tokens(best)[0])
+
+
+def test_learns_and_goes_on(tmp_path: Path, base: Path) -> None:
+    assert guess(base) != "会"
+    folder = pretrain(config(tmp_path, base, 300))
+    assert guess(folder) == "会"  # the corpus has 會
+    assert next(AutoModelForMaskedLM.from_pretrained(folder).parameters()).dtype == torch.bfloat16
+    pretrain(config(tmp_path, base, 320))  # the budget is raised: the run goes on
+    assert torch.load(tmp_path / "run/checkpoint.pt", weights_only=True)["step"] == 320
+
+
+def test_masks_the_share_and_never_a_special_token() -> None:
+    ids = np.random.default_rng(0).integers(5, 50, size=(8, 64))
+    ids[:, 0], ids[:, -1] = 2, 3
+    masked, positions, labels = mask(ids, 0.15, (0, 1, 2, 3, 4), 4, 50, np.random.default_rng(1))
+    assert 0.12 < len(positions) / ids.size < 0.1501
+    assert (ids.reshape(-1)[positions] == labels).all()
+    assert not np.isin(labels, (0, 1, 2, 3, 4)).any()
+    untouched = np.delete(masked.reshape(-1), positions)
+    assert (untouched == np.delete(ids.reshape(-1), positions)).all()
+    assert 0.7 < (masked.reshape(-1)[positions] == 4).mean() < 0.9
+
+
+def test_reads_each_corpus_as_often_as_it_weighs(tmp_path: Path, base: Path) -> None:
+    settings = config(tmp_path, base, 10)
+    arrays = [np.zeros(3000, dtype=np.uint16)]
+    source = sequences(settings, arrays)
+    starts = [next(source)[1] for _ in range(148)]
+    assert all(0 <= start <= 3000 - 30 for start in starts)
+    # Two readings, from two random places on: one whole (99 sequences of 30 tokens), one of every other sequence.
+    assert sorted(Counter(start % 30 for start in starts).values()) == [49, 99]
+
+
+def test_the_rate_warms_up_and_decays_to_nothing(tmp_path: Path, base: Path) -> None:
+    settings = config(tmp_path, base, 10)
+    assert learning_rate(0.0, settings) == 0.0
+    assert learning_rate(settings.warmup_share, settings) == pytest.approx(settings.learning_rate)
+    assert learning_rate(1.0, settings) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_refuses_nonsense(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text('base_model = "x"\noutput = "y"\nlength = 1000\n[corpora]\n"a.txt" = 0\n', encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_config(PretrainConfig, path)
+    assert "corpora.a.txt: 0.0 is not a weight above 0" in str(caught.value)
+    assert "length: 1000 is not between 8 and 512 tokens" in str(caught.value)
+
+
+def test_a_killed_run_goes_on_as_if_undisturbed(tmp_path: Path, base: Path) -> None:
+    """A run that stopped at a checkpoint half-way ends with the weights of one that never stopped."""
+    whole = config(tmp_path, base, 40)
+    half = replace(whole, output=str(tmp_path / "half"))
+    pretrain(whole)
+    original = Pretraining.step
+
+    def die(self: Pretraining, batch: np.ndarray) -> float:
+        if self.step_number == 20:
+            self.save()
+            raise KeyboardInterrupt
+        return original(self, batch)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Pretraining, "step", die)
+        pretrain(half)
+    pretrain(half)
+    first, second = (torch.load(Path(c.output, "checkpoint.pt"), weights_only=True)["model"] for c in (whole, half))
+    for name, tensor in first.items():
+        torch.testing.assert_close(tensor, second[name], msg=name)

@@ -1,0 +1,129 @@
+"""Training with the real Trainer, tiny: it learns, resumes, and what it writes loads everywhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import pipeline
+
+from renshi import Extractor
+from renshi.model import MODEL_FILES
+from training.config import load_config
+from training.train import Collator, TokenBatches, TrainConfig, train
+
+ROOT = Path(__file__).parents[1]
+PAGE = "{省学会|ORG}{会长|TITLE}{王进龙|PER}出席{成立大会|EVENT.FOUNDING}。{山西医院|ORG}{院长|TITLE}{白敏|PER}讲话。\n"
+
+
+@pytest.fixture
+def config_file(tmp_path: Path) -> Path:
+    for split in ("train", "dev"):
+        (tmp_path / split).mkdir()
+        (tmp_path / split / "page.txt").write_text(PAGE, encoding="utf-8")
+    path = tmp_path / "run.toml"
+    path.write_text(
+        f"""
+base_model = "random"
+output = "{(tmp_path / "run").as_posix()}"
+data_root = "{tmp_path.as_posix()}"
+max_length = 64
+batch_tokens = 128
+steps = 60
+evaluations = 3
+learning_rate = 5e-3
+dropout = 0.0
+random_encoder = {{hidden_size = 32, num_hidden_layers = 2, num_attention_heads = 2}}
+[[train]]
+format = "markup"
+path = "{{data_root}}/train"
+weight = 4
+[[dev]]
+format = "markup"
+path = "{{data_root}}/dev"
+""",
+        encoding="utf-8",
+    )
+    return path
+
+
+def test_learns_a_page_and_writes_what_users_load(config_file: Path) -> None:
+    folder = train(load_config(TrainConfig, config_file))
+    run = folder.parent
+    assert {path.name for path in folder.iterdir()} == set(MODEL_FILES)
+    assert {path.name for path in run.iterdir()} == {
+        "model",
+        "checkpoints",
+        "config.toml",
+        "metrics.json",
+        "learning-curves.png",
+    }
+    assert json.loads((run / "metrics.json").read_text())["dev_micro_f1"] == 1.0
+    assert load_config(TrainConfig, run / "config.toml") == load_config(TrainConfig, config_file)
+    assert all(tensor.dtype == torch.bfloat16 for tensor in load_file(folder / "model.safetensors").values())
+
+    (record,) = Extractor.from_pretrained(folder, dtype="float32").extract("省学会会长王进龙出席成立大会。")
+    assert [(e.text, e.label) for e in record.entities] == [  # type: ignore[union-attr]
+        ("省学会", "ORG"), ("会长", "TITLE"), ("王进龙", "PER"), ("成立大会", "EVENT.FOUNDING"),
+    ]  # fmt: skip
+    predicted = pipeline("token-classification", model=str(folder), aggregation_strategy="simple")("省学会会长王进龙")
+    assert [(e["start"], e["end"], e["entity_group"]) for e in predicted] == [
+        (0, 3, "ORG"),
+        (3, 5, "TITLE"),
+        (5, 8, "PER"),
+    ]
+
+
+def test_a_killed_run_goes_on_as_if_undisturbed(config_file: Path, tmp_path: Path) -> None:
+    """SIGKILL after the first checkpoint, the same command again: the weights are those of a run in one piece."""
+    command = [sys.executable, "-m", "training.train", str(config_file), "mask_share=0.1", "dropout=0.1", "patience=9"]
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    process = subprocess.Popen([*command, f"output={killed}"], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+    state = killed / "checkpoints/checkpoint-20/trainer_state.json"
+    while not state.exists() and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    for output in (killed, whole):
+        subprocess.run([*command, f"output={output}"], cwd=ROOT, env=environment, check=True, capture_output=True)
+    first, second = (load_file(output / "model/model.safetensors") for output in (killed, whole))
+    for name, tensor in first.items():
+        torch.testing.assert_close(tensor.float(), second[name].float(), atol=0.02, rtol=0.02, msg=name)
+
+
+def test_batches_keep_the_budget_and_the_weights() -> None:
+    lengths = [list(range(10, 60)), [20] * 100]
+    batches = list(TokenBatches(lengths, [1.0, 0.5], budget=120, steps=200, seed=3))
+    assert len(batches) == 200
+    flat = [*lengths[0], *lengths[1]]
+    assert all(len(batch) * max(flat[index] for index in batch) <= 120 for batch in batches)
+    seen = np.bincount([index for batch in batches for index in batch], minlength=150)
+    assert seen[:50].mean() / seen[50:].mean() == pytest.approx(2.0, rel=0.2)
+
+
+def test_two_processes_share_the_batches_of_one() -> None:
+    lengths = [[10] * 40]
+    one = list(TokenBatches(lengths, [1.0], 40, steps=10, seed=1))
+    halves = [list(TokenBatches(lengths, [1.0], 40, steps=5, seed=1, rank=rank, processes=2)) for rank in (0, 1)]
+    assert [batch for pair in zip(*halves, strict=True) for batch in pair] == one
+
+
+def test_the_collator_pads_and_hides() -> None:
+    rows = [{"input_ids": [2, 7, 8, 3], "allowed": [0, 1, 2, 0]}, {"input_ids": [2, 9, 3], "allowed": [0, 4, 0]}]
+    batch = Collator(pad_id=0, mask_id=4, mask_share=0.0)(rows)
+    assert batch["input_ids"].tolist() == [[2, 7, 8, 3], [2, 9, 3, 0]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1, 1], [1, 1, 1, 0]]
+    assert batch["allowed"].tolist() == [[0, 1, 2, 0], [0, 4, 0, 0]]
+    hidden = Collator(pad_id=0, mask_id=4, mask_share=0.999)(rows)["input_ids"]
+    assert hidden[:, 0].tolist() == [2, 2]
+    assert hidden[0, 3] == 3

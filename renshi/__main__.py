@@ -1,0 +1,5 @@
+"""`python -m renshi` is the command `renshi`."""
+
+from renshi.cli import main
+
+main()

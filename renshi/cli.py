@@ -1,0 +1,240 @@
+"""The command `renshi`. Standard output carries records; standard error carries progress, warnings and errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import typer
+
+from renshi import __version__
+from renshi.records import Document, Failure, Record
+
+__all__ = ["app", "main"]
+
+FAILED, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
+"""Exit statuses: some document failed; the command itself was wrong; ^C; the reader of the output went away."""
+
+_SHOWN_FAILURES = 20
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Who holds which post where, and what took place, in Chinese institutional news.",
+    epilog="Example: renshi extract page.txt -o page.html",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"renshi {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(
+    epilog="Exit status: 0 all read; 1 some document failed, the others are written; 2 the command was wrong; 130 ^C.",
+    no_args_is_help=False,
+)
+def extract(
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="FILE",
+            help='.txt (one document), .jsonl (one {"id", "text"} a line), or - for standard input.',
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output", "-o", metavar="OUT", help="File to write, whole or not at all. Default: standard output."
+        ),
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format", "-f", metavar="NAME", help="jsonl, csv or html. Default: as OUT's suffix says, else jsonl."
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", "-m", metavar="NAME", help="Model folder or Hub id. Default: the model in the package."
+        ),
+    ] = None,
+    revision: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Branch, tag or commit of the model on the Hub.")
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
+    dtype: Annotated[
+        str, typer.Option(metavar="NAME", help="auto, float32, bfloat16 or float16; auto asks the processor.")
+    ] = "auto",
+    batch_tokens: Annotated[
+        int | None, typer.Option(metavar="N", help="Tokens in one batch. Default: 4096 on a CPU, 65536 on a GPU.")
+    ] = None,
+    min_score: Annotated[
+        float, typer.Option(metavar="X", help="Leave out entities that are less probable than X, 0 to 1.")
+    ] = 0.0,
+    encoding: Annotated[str, typer.Option(metavar="NAME", help="Encoding of .txt files and standard input.")] = "utf-8",
+) -> None:
+    """Read persons, titles, organizations, events and roles in documents."""
+    names = _inputs(files)
+    writer_name = _format(format, output)
+    _check_output(output, names)
+    _check_encoding(encoding)
+    try:
+        raise typer.Exit(_extract(names, output, writer_name, encoding, _load(
+            model, revision=revision, device=device, dtype=dtype, batch_tokens=batch_tokens, min_score=min_score
+        )))  # fmt: skip
+    except KeyboardInterrupt:
+        typer.echo("renshi: interrupted" + (f"; {output} was not written" if output else ""), err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:
+        # Whoever read the output has enough (| head). Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(BROKEN_PIPE) from None
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app(prog_name="renshi")
+
+
+def _fail(message: str) -> typer.Exit:
+    typer.echo(f"renshi: {message}", err=True)
+    return typer.Exit(USAGE)
+
+
+def _inputs(files: list[str] | None) -> list[str]:
+    if files:
+        return files
+    raise _fail("no file was given; name .txt or .jsonl files, or - for standard input: renshi extract page.txt")
+
+
+def _format(name: str | None, output: str | None) -> str:
+    from renshi.writers import FORMATS
+
+    chosen = name or (Path(output).suffix.lower().lstrip(".") if output else "jsonl")
+    if chosen in FORMATS:
+        return chosen
+    if name:
+        raise _fail(f"format {name!r} is unknown; formats are {', '.join(FORMATS)}")
+    raise _fail(f"{output}: its suffix names no format; formats are {', '.join(FORMATS)}: say which with --format")
+
+
+def _check_output(output: str | None, names: list[str]) -> None:
+    if output is None:
+        return
+    path = Path(output)
+    if path.is_dir():
+        raise _fail(f"{output}: is a folder; name a file in it, such as {path.as_posix()}/records.jsonl")
+    if not path.parent.is_dir():
+        raise _fail(f"{output}: there is no folder {path.parent}; make it first")
+    if any(name != "-" and Path(name).exists() and path.exists() and path.samefile(name) for name in names):
+        raise _fail(f"{output}: is one of the inputs; write to another file")
+
+
+def _check_encoding(encoding: str) -> None:
+    try:
+        "".encode(encoding)
+    except LookupError:
+        raise _fail(f"encoding {encoding!r} is unknown; such as utf-8, gb18030, big5") from None
+
+
+def _load(model: str | None, **options: Any) -> Any:
+    from renshi.extractor import Extractor, ExtractorError
+
+    try:
+        return Extractor.from_pretrained(model, **options)
+    except ExtractorError as error:
+        raise _fail(str(error)) from error
+
+
+def _extract(names: list[str], output: str | None, writer_name: str, encoding: str, extractor: Any) -> int:
+    from renshi.documents import read_documents
+    from renshi.writers import FORMATS
+
+    counts: dict[type, int] = {Record: 0, Failure: 0}
+    with _open_output(output, writer_name) as stream:
+        writer = FORMATS[writer_name](stream)
+        for record in extractor.extract(_progress(read_documents(names, encoding))):
+            writer.write(record)
+            if output is None:
+                stream.flush()
+            counts[type(record)] += 1
+            if isinstance(record, Failure) and counts[Failure] <= _SHOWN_FAILURES:
+                typer.echo(f"renshi: {record.message}", err=True)
+        writer.end()
+        stream.flush()
+    if counts[Failure]:
+        more = counts[Failure] - _SHOWN_FAILURES
+        shown = f" ({more} not shown here)" if more > 0 else ""
+        total = sum(counts.values())
+        typer.echo(f"renshi: {counts[Failure]} of {total} documents failed{shown}; the others were written", err=True)
+    return FAILED if counts[Failure] else 0
+
+
+@contextmanager
+def _open_output(output: str | None, writer_name: str) -> Iterator[TextIO]:
+    """Standard output, or a temporary file that becomes `output` when all is written and vanishes otherwise."""
+    from renshi.writers import FORMATS
+
+    if output is None:
+        reconfigure = getattr(sys.stdout, "reconfigure", None)
+        if reconfigure:  # whatever the locale says: records are UTF-8, and line ends are the writer's own
+            reconfigure(encoding="utf-8", newline="")
+        yield sys.stdout
+        return
+    encoding = getattr(FORMATS[writer_name], "encoding", "utf-8")
+    path = Path(output)
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise _fail(f"{output}: cannot be written ({error.strerror})") from error
+    partial = Path(name)
+    try:
+        with open(handle, "w", encoding=encoding, newline="") as stream:
+            yield stream
+        mask = os.umask(0)
+        os.umask(mask)
+        partial.chmod(0o666 & ~mask)  # mkstemp's file is for its owner alone; a file made by `>` is not
+        partial.replace(path)
+    except BaseException as error:
+        partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+            raise _fail(f"{output}: was not written ({error.strerror or error})") from error
+        raise
+
+
+def _progress(documents: Iterable[Document | Failure]) -> Iterator[Document | Failure]:
+    """The documents, counted on standard error where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield from documents
+        return
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("documents read"), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield from progress.track(documents, total=None)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,221 @@
+"""Records to JSON lines, CSV or a page to look at; each writer takes them one by one and keeps none."""
+
+from __future__ import annotations
+
+import csv
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from html import escape
+from typing import ClassVar, TextIO
+
+from renshi.labels import EVENT_TYPES, LABEL_NAMES, event_type
+from renshi.records import Entity, Failure, Record
+
+__all__ = ["FORMATS", "CsvWriter", "HtmlWriter", "JsonlWriter", "Writer"]
+
+
+class Writer(ABC):
+    """Writes to an open text stream, which stays the caller's: open it with ``newline=""`` and UTF-8."""
+
+    encoding: ClassVar[str] = "utf-8"
+    """What a file of this format is written in."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.begin()
+
+    def begin(self) -> None:
+        """What stands before the first record."""
+
+    @abstractmethod
+    def write(self, record: Record | Failure) -> None:
+        """One record, or what became of a document that failed."""
+
+    def end(self) -> None:
+        """What stands behind the last record."""
+
+
+class JsonlWriter(Writer):
+    """One JSON object a line, as the output contract has it."""
+
+    def write(self, record: Record | Failure) -> None:
+        line = json.dumps(record.to_dict(), ensure_ascii=False)
+        # A lone surrogate is no Unicode text; as an escape it comes back from JSON as it went in.
+        self._stream.write(line.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
+
+
+class CsvWriter(Writer):
+    """One row a role. Begins with a byte order mark, by which spreadsheet programs know UTF-8; no cell is a formula."""
+
+    encoding = "utf-8-sig"
+    COLUMNS = (
+        "document", "person", "title", "organization", "score", "event_types", "person_start", "person_end",
+        "title_start", "title_end", "organization_start", "organization_end",
+    )  # fmt: skip
+
+    def begin(self) -> None:
+        self._rows = csv.writer(self._stream, lineterminator="\r\n")  # RFC 4180
+        self._rows.writerow(self.COLUMNS)
+
+    def write(self, record: Record | Failure) -> None:
+        if isinstance(record, Failure):
+            return  # told on standard error and by the exit status: a table of roles has no place for it
+        events = "、".join(EVENT_TYPES[event.type].chinese for event in record.event_types)
+        for role in record.roles:
+            person, title = record.entities[role.person], record.entities[role.title]
+            organization = None if role.organization is None else record.entities[role.organization]
+            parts = [person, title, organization]
+            texts = [_cell(part.text) if part else "" for part in parts]
+            offsets = [offset for part in parts for offset in ((part.start, part.end) if part else ("", ""))]
+            self._rows.writerow([_cell(record.id), *texts, role.score, events, *offsets])
+
+
+def _cell(text: str) -> str:
+    """A cell's text: one that a spreadsheet program would read as a formula gets an apostrophe before it (OWASP, CSV
+    injection; full-width signs included, which East Asian versions take for the ASCII ones)."""
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    return (
+        f"'{text}" if text.lstrip()[:1] in tuple("=+-@＝＋－＠") and text.strip() or text[:1] in ("\t", "\r") else text
+    )
+
+
+class HtmlWriter(Writer):
+    """One page for all documents: the text with its spans, the roles, the rosters, the event types. No script, nothing
+    from elsewhere, everything escaped."""
+
+    def begin(self) -> None:
+        self._stream.write(_HEAD)
+
+    def write(self, record: Record | Failure) -> None:
+        if isinstance(record, Failure):
+            kind, message = _html(record.type), _html(record.message)
+            self._stream.write(
+                f'<article class="failed"><h2>{_html(record.id)}</h2><p>{kind}: {message}</p></article>\n'
+            )
+            return
+        self._stream.write(
+            f"<article><h2>{_html(record.id)}</h2>\n{_events(record)}{_roles(record)}{_rosters(record)}{_text(record)}</article>\n"
+        )
+
+    def end(self) -> None:
+        self._stream.write("</main></body></html>\n")
+
+
+def _html(text: str) -> str:
+    """Escaped; what HTML cannot hold (NUL, lone surrogates) as U+FFFD, a carriage return as a reference, since a parser
+    would read a line feed."""
+    shown = text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")
+    return escape(shown, quote=True).replace("\r", "&#13;")
+
+
+def _events(record: Record) -> str:
+    chips = [
+        f'<li title="{event.score:.2f}"><b lang="zh">{EVENT_TYPES[event.type].chinese}</b> {EVENT_TYPES[event.type].english}</li>'
+        for event in record.event_types
+    ]
+    return f'<ul class="events" aria-label="Event types">{"".join(chips)}</ul>\n' if chips else ""
+
+
+def _roles(record: Record) -> str:
+    if not record.roles:
+        return '<p class="none">No role was found.</p>\n'
+    rows = []
+    for role in sorted(record.roles, key=lambda role: _first_mention(record, role.organization)):
+        texts = [
+            "—" if index is None else _html(record.entities[index].text)
+            for index in (role.organization, role.title, role.person)
+        ]
+        rows.append(
+            "<tr>" + "".join(f'<td lang="zh">{text}</td>' for text in texts) + f"<td>{role.score:.2f}</td></tr>"
+        )
+    head = "<tr><th>机构 Organization</th><th>职务 Title</th><th>人物 Person</th><th>Score</th></tr>"
+    return f'<div class="wide"><table><thead>{head}</thead>\n<tbody>{"".join(rows)}</tbody></table></div>\n'
+
+
+def _first_mention(record: Record, organization: int | None) -> tuple[bool, int]:
+    """Orders roles by organization, each where it first comes up; those without one stand last."""
+    if organization is None:
+        return True, 0
+    name = record.entities[organization].text
+    return False, next(entity.start for entity in record.entities if entity.label == "ORG" and entity.text == name)
+
+
+def _rosters(record: Record) -> str:
+    items = [
+        f'<li><span lang="zh">{_html(record.entities[roster.title].text)}</span>: {roster.claimed} claimed, {roster.found} named'
+        f"{'' if roster.claimed == roster.found else ' ≠'}</li>"
+        for roster in record.rosters
+    ]
+    return f'<ul class="rosters" aria-label="Rosters">{"".join(items)}</ul>\n' if items else ""
+
+
+def _text(record: Record) -> str:
+    parts, last = [], 0
+    for entity in record.entities:
+        parts += [_html(record.text[last : entity.start]), _mark(entity)]
+        last = entity.end
+    parts.append(_html(record.text[last:]))
+    return f'<div class="text" lang="zh">{"".join(parts)}</div>\n'
+
+
+def _mark(entity: Entity) -> str:
+    kind = "event" if event_type(entity.label) else entity.label.lower()
+    name = LABEL_NAMES[entity.label]
+    return (
+        f'<mark class="{kind}" data-label="{name}" title="{entity.label} {entity.score:.2f} [{entity.start}, {entity.end})">'
+        f"{_html(entity.text)}</mark>"
+    )
+
+
+# Colours of Okabe and Ito (2008), told apart by colour-blind readers; each span bears its label's name besides.
+_HEAD = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>renshi</title>
+<style>
+:root { color-scheme: light dark; --ground: #fbfaf7; --paper: #fff; --ink: #222; --soft: #6a665f; --line: #e3dfd6;
+  --per: #0072b2; --title: #b8590a; --org: #007a5a; --event: #a8457a; }
+@media (prefers-color-scheme: dark) { :root { --ground: #16181b; --paper: #1e2125; --ink: #e6e3dc; --soft: #a09b91; --line: #353a40;
+  --per: #6cb8ea; --title: #f0a04b; --org: #4fc9a2; --event: #e08ab8; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--ground); color: var(--ink); font: 16px/1.6 system-ui, "Noto Sans CJK SC", "PingFang SC",
+  "Microsoft YaHei", sans-serif; }
+main { max-width: 62rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
+header { display: flex; flex-wrap: wrap; align-items: baseline; gap: .4rem 1.2rem; padding-bottom: .8rem; }
+h1 { font-size: 1.35rem; margin: 0; }
+h2 { font-size: 1rem; margin: 0 0 .8rem; overflow-wrap: anywhere; color: var(--soft); font-weight: 600; }
+article { background: var(--paper); border: 1px solid var(--line); border-radius: .6rem; padding: 1.2rem 1.4rem; margin: 0 0 1.4rem; }
+article.failed { border-left: .35rem solid #d55e00; }
+ul { list-style: none; margin: 0 0 1rem; padding: 0; display: flex; flex-wrap: wrap; gap: .4rem .6rem; }
+.events li { border: 1px solid var(--event); border-radius: 1rem; padding: .05rem .8rem; font-size: .85rem; color: var(--soft); }
+.events b { color: var(--event); }
+.rosters li { font-size: .85rem; color: var(--soft); border-bottom: 1px dotted var(--title); }
+.none { color: var(--soft); font-size: .9rem; }
+.wide { overflow-x: auto; margin-bottom: 1.2rem; }
+table { border-collapse: collapse; width: 100%; font-size: .92rem; }
+th { text-align: left; font-weight: 600; color: var(--soft); font-size: .8rem; }
+th, td { padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+td:last-child { font-variant-numeric: tabular-nums; color: var(--soft); }
+.text { white-space: pre-wrap; overflow-wrap: anywhere; line-height: 2.1; }
+mark { color: inherit; background: none; padding: .1rem .12rem; border-radius: .2rem; border-bottom: 2px solid; }
+mark::after { content: attr(data-label); font-size: .62rem; margin-left: .2rem; vertical-align: super; opacity: .85; }
+.per { border-color: var(--per); background: color-mix(in srgb, var(--per) 13%, transparent); }
+.title { border-color: var(--title); background: color-mix(in srgb, var(--title) 13%, transparent); }
+.org { border-color: var(--org); background: color-mix(in srgb, var(--org) 13%, transparent); }
+.event { border-color: var(--event); background: color-mix(in srgb, var(--event) 13%, transparent); }
+.per::after { color: var(--per); } .title::after { color: var(--title); } .org::after { color: var(--org); }
+.event::after { color: var(--event); }
+</style>
+</head>
+<body>
+<main>
+<header><h1>renshi 人事</h1><span><mark class="per" data-label="人物">person</mark> <mark class="title" data-label="职务">title</mark>
+<mark class="org" data-label="机构">organization</mark> <mark class="event" data-label="…">event</mark></span></header>
+"""
+
+FORMATS: dict[str, Callable[[TextIO], Writer]] = {"jsonl": JsonlWriter, "csv": CsvWriter, "html": HtmlWriter}
+"""Output formats by the name, and the suffix, that chooses them."""

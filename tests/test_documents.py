@@ -1,0 +1,96 @@
+import io
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from renshi.documents import read_documents
+from renshi.records import Document, Failure
+
+
+def read(*inputs: str | Path, encoding: str = "utf-8") -> list[Document | Failure]:
+    return list(read_documents([str(name) for name in inputs], encoding))
+
+
+def test_a_text_file_is_one_document_to_the_byte(tmp_path: Path) -> None:
+    page = tmp_path / "page.txt"
+    page.write_bytes("\ufeff会长\r\n王强\r\n".encode())
+    assert read(page) == [Document(str(page), "会长\r\n王强\r\n")]  # the mark is dropped, the line ends are the user's
+
+
+def test_an_empty_file_is_an_empty_document(tmp_path: Path) -> None:
+    (tmp_path / "empty.txt").touch()
+    assert read(tmp_path / "empty.txt") == [Document(str(tmp_path / "empty.txt"), "")]
+
+
+def test_json_lines(tmp_path: Path) -> None:
+    lines = tmp_path / "pages.jsonl"
+    lines.write_text('{"id": "a", "text": "会长"}\n\n{"text": "王强"}\n{"id": 7, "text": "\\ud800"}', encoding="utf-8")
+    assert read(lines) == [Document("a", "会长"), Document(f"{lines}:3", "王强"), Document("7", "\ud800")]
+
+
+WRONG_LINES = [
+    ("{", 'is not JSON (Expecting property name enclosed in double quotes); a line is {"id": "…", "text": "…"}'),
+    ("[1]", 'is a JSON array; a line is an object, {"id": "…", "text": "…"}'),
+    ('{"id": "b", "txt": "会"}', 'has no "text" (its keys: \'id\', \'txt\'); a line is {"id": "…", "text": "…"}'),
+    ('{"text": null}', "its text is a JSON null; a text is a string"),
+    ('{"id": true, "text": "会"}', "its id is a JSON boolean; an id is a string or a number"),
+    ('{"id": {}, "text": "会"}', "its id is a JSON object; an id is a string or a number"),
+    ("[" * 100_000, 'is not JSON (nested too deeply or a number too long); a line is {"id": "…", "text": "…"}'),
+]
+
+
+@pytest.mark.parametrize(("line", "message"), WRONG_LINES, ids=range(len(WRONG_LINES)))
+def test_a_wrong_line_is_named_and_the_others_are_read(tmp_path: Path, line: str, message: str) -> None:
+    lines = tmp_path / "pages.jsonl"
+    lines.write_text(f'{{"id": "a", "text": "会长"}}\n{line}\n{{"id": "c", "text": "王强"}}\n', encoding="utf-8")
+    first, wrong, last = read(lines)
+    assert (first, last) == (Document("a", "会长"), Document("c", "王强"))
+    assert isinstance(wrong, Failure)
+    assert wrong.message == f"{lines}:2: {message}"
+
+
+def test_invalid_bytes_are_named(tmp_path: Path) -> None:
+    page, lines = tmp_path / "page.txt", tmp_path / "pages.jsonl"
+    page.write_bytes("\ufeff会".encode() + b"\xce\xc4")
+    lines.write_bytes(b'{"text": "\xff"}\n' + json.dumps({"text": "会"}).encode())
+    failed, wrong_line, right_line = read(page, lines)
+    advice = "is not valid utf-8; save the file as UTF-8, or name its encoding, such as --encoding gb18030"
+    assert failed == Failure(str(page), "UnicodeDecodeError", f"{page}: byte 6 (0xce) {advice}")
+    assert wrong_line == Failure(f"{lines}:1", "UnicodeDecodeError", f"{lines}:1: byte 10 (0xff) {advice}")
+    assert right_line == Document(f"{lines}:2", "会")
+
+
+def test_another_encoding(tmp_path: Path) -> None:
+    (tmp_path / "page.txt").write_bytes("会长".encode("gb18030"))
+    assert [document.text for document in read(tmp_path / "page.txt", encoding="gb18030")] == ["会长"]  # type: ignore[union-attr]
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "page.pdf").touch()
+    missing, folder, suffix, good = read(tmp_path / "x.txt", tmp_path, tmp_path / "page.pdf", touch(tmp_path / "y.txt"))
+    assert missing.message == f"{tmp_path}/x.txt: there is no such file; check the name and the folder"  # type: ignore[union-attr]
+    assert folder.message == f"{tmp_path}: is a folder; name the files in it, such as {tmp_path}/*.txt"  # type: ignore[union-attr]
+    assert suffix.message == (  # type: ignore[union-attr]
+        f"{tmp_path}/page.pdf: has .pdf; accepted are .txt, .jsonl, and - for standard input"
+    )
+    assert isinstance(good, Document)
+
+
+def touch(path: Path) -> Path:
+    path.touch()
+    return path
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
+    touch(tmp_path / "page.txt").chmod(0)
+    (failure,) = read(tmp_path / "page.txt")
+    assert isinstance(failure, Failure)
+    assert failure.message.endswith("may not be read; check its permissions")
+
+
+def test_standard_input_is_one_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("会长\n王强".encode())))
+    assert read("-") == [Document("-", "会长\n王强")]

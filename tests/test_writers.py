@@ -1,0 +1,150 @@
+"""The writers, read back by somebody else's parsers: json, csv, html.parser."""
+
+import csv
+import io
+import json
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from renshi.labels import EVENT_TYPES, LABELS
+from renshi.records import Entity, EventType, Failure, Record, Role, Roster
+from renshi.writers import FORMATS
+
+TEXT = "省学会会长王进龙出席成立大会。"
+RECORD = Record(
+    id="页/1",
+    text=TEXT,
+    entities=[
+        Entity(0, 3, "省学会", "ORG", 0.9),
+        Entity(3, 5, "会长", "TITLE", 0.8),
+        Entity(5, 8, "王进龙", "PER", 0.99),
+        Entity(10, 14, "成立大会", "EVENT.FOUNDING", 0.7),
+    ],
+    roles=[Role(2, 1, 0, 0.8), Role(2, 1, None, 0.75)],
+    rosters=[Roster(1, 12, 1)],
+    event_types=[EventType("FOUNDING", 0.7)],
+    model="m",
+)
+FAILURE = Failure("<b>x", "ValueError", 'bad & "worse" <script>alert(1)</script>')
+
+
+def written(name: str, *records: Record | Failure) -> str:
+    stream = io.StringIO(newline="")
+    writer = FORMATS[name](stream)
+    for record in records:
+        writer.write(record)
+    writer.end()
+    return stream.getvalue()
+
+
+def hostile(text: str) -> Record:
+    """A record whose id and every part are `text`."""
+    entities = [
+        Entity(index * len(text), (index + 1) * len(text), text, label) for index, label in enumerate(LABELS[:4])
+    ]
+    return Record(text, text * 5, entities, [Role(0, 1, 2)], [Roster(1, 3, 1)], [EventType("FOUNDING", 1.0)])
+
+
+def test_jsonl_is_the_contract() -> None:
+    first, second = map(json.loads, written("jsonl", RECORD, FAILURE).splitlines())
+    assert first == RECORD.to_dict()
+    assert first["entities"][0] == {"start": 0, "end": 3, "text": "省学会", "label": "ORG", "score": 0.9}
+    assert first["roles"][1] == {"person": 2, "title": 1, "organization": None, "score": 0.75}
+    assert first["rosters"] == [{"title": 1, "claimed": 12, "found": 1}]
+    assert second == {"id": "<b>x", "error": {"type": "ValueError", "message": FAILURE.message}, "schema": 1}
+
+
+@given(st.text(st.characters(), max_size=30))
+def test_jsonl_gives_any_text_back_on_one_line(text: str) -> None:
+    output = written("jsonl", Record("x", text))
+    output.encode("utf-8")
+    assert output.count("\n") == 1
+    assert json.loads(output)["text"] == text
+
+
+def test_csv_has_one_row_a_role() -> None:
+    rows = list(csv.DictReader(io.StringIO(written("csv", RECORD, FAILURE), newline="")))
+    assert len(rows) == 2
+    assert rows[0] == {
+        "document": "页/1", "person": "王进龙", "title": "会长", "organization": "省学会", "score": "0.8",
+        "event_types": "成立", "person_start": "5", "person_end": "8", "title_start": "3", "title_end": "5",
+        "organization_start": "0", "organization_end": "3",
+    }  # fmt: skip
+    assert (rows[1]["organization"], rows[1]["organization_start"]) == ("", "")
+
+
+@pytest.mark.parametrize(
+    "formula", ["=1+1", "+1", "-1", "@SUM(A1)", "＝1", "＋1", "－1", "＠x", "\t=1", "\r=1", " =1", "\n=1"]
+)
+def test_no_cell_of_the_csv_is_a_formula(formula: str) -> None:
+    (row,) = csv.reader(io.StringIO(written("csv", hostile(formula)).split("\r\n", 1)[1], newline=""))
+    assert [cell for cell in row if cell.endswith(formula)] == [f"'{formula}"] * 4
+    assert not any(cell.strip()[:1] in "=+-@＝＋－＠" for cell in row if cell.strip())
+
+
+def test_csv_is_for_spreadsheet_programs() -> None:
+    assert FORMATS["csv"].encoding == "utf-8-sig"  # type: ignore[attr-defined]
+    assert written("csv", RECORD).count("\r\n") == 3
+
+
+class Page(HTMLParser):
+    """The tags of a page, and the text of its document nodes."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[str] = []
+        self.texts: list[str] = []
+        self._depth = 0
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        assert not any(name.startswith("on") or name in ("src", "href") for name, _ in attributes)
+        if ("class", "text") in attributes:
+            self.texts.append("")
+            self._depth = 1
+        elif self._depth:
+            self._depth += 1
+
+    def handle_endtag(self, tag: str) -> None:
+        self._depth = max(0, self._depth - 1)
+
+    def handle_data(self, data: str) -> None:
+        if self._depth:
+            self.texts[-1] += data
+
+
+def test_html_shows_everything() -> None:
+    html = written("html", RECORD, FAILURE)
+    page = Page(html)
+    assert page.texts == [TEXT]
+    assert page.tags.count("mark") == 4 + 4  # the legend and the spans
+    for part in (
+        "省学会",
+        "founding",
+        "12 claimed, 1 named ≠",
+        'title="ORG 0.90 [0, 3)"',
+        "&lt;b&gt;x",
+        "&lt;script&gt;",
+    ):
+        assert part in html
+    assert "default-src 'none'" in html
+
+
+@pytest.mark.parametrize(
+    "text", ["<script>alert(1)</script>", '"><img src=x onerror=1>', "&amp;", "'", "\u202e倒", "\r", "\r\n", "😀"]
+)
+def test_html_escapes_everything(text: str) -> None:
+    page = Page(written("html", hostile(text)))
+    assert not {"script", "img"} & set(page.tags)
+    assert page.texts == [text * 5]
+
+
+def test_html_knows_every_event_type() -> None:
+    events = [EventType(name, 0.5) for name in EVENT_TYPES]
+    html = written("html", Record("x", "", event_types=events))
+    assert all(info.chinese in html for info in EVENT_TYPES.values())
+    assert "No role was found." in html

@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import ClassVar, TextIO
 
 from renshi.labels import EVENT_TYPES, LABEL_NAMES, event_type
 from renshi.records import Entity, Failure, Record
 
-__all__ = ["FORMATS", "CsvWriter", "HtmlWriter", "JsonlWriter", "Writer"]
+__all__ = ["FORMATS", "PAGE_HEAD", "CsvWriter", "HtmlWriter", "JsonlWriter", "Writer", "escaped", "marked_text"]
 
 
 class Writer(ABC):
@@ -85,24 +85,24 @@ class HtmlWriter(Writer):
     from elsewhere, everything escaped."""
 
     def begin(self) -> None:
-        self._stream.write(_HEAD)
+        self._stream.write(PAGE_HEAD)
 
     def write(self, record: Record | Failure) -> None:
         if isinstance(record, Failure):
-            kind, message = _html(record.type), _html(record.message)
+            kind, message = escaped(record.type), escaped(record.message)
             self._stream.write(
-                f'<article class="failed"><h2>{_html(record.id)}</h2><p>{kind}: {message}</p></article>\n'
+                f'<article class="failed"><h2>{escaped(record.id)}</h2><p>{kind}: {message}</p></article>\n'
             )
             return
         self._stream.write(
-            f"<article><h2>{_html(record.id)}</h2>\n{_events(record)}{_roles(record)}{_rosters(record)}{_text(record)}</article>\n"
+            f"<article><h2>{escaped(record.id)}</h2>\n{_events(record)}{_roles(record)}{_rosters(record)}{marked_text(record.text, record.entities)}</article>\n"
         )
 
     def end(self) -> None:
         self._stream.write("</main></body></html>\n")
 
 
-def _html(text: str) -> str:
+def escaped(text: str) -> str:
     """Escaped; what HTML cannot hold (NUL, lone surrogates) as U+FFFD, a carriage return as a reference, since a parser
     would read a line feed."""
     shown = text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")
@@ -123,7 +123,7 @@ def _roles(record: Record) -> str:
     rows = []
     for role in sorted(record.roles, key=lambda role: _first_mention(record, role.organization)):
         texts = [
-            "—" if index is None else _html(record.entities[index].text)
+            "—" if index is None else escaped(record.entities[index].text)
             for index in (role.organization, role.title, role.person)
         ]
         rows.append(
@@ -143,19 +143,20 @@ def _first_mention(record: Record, organization: int | None) -> tuple[bool, int]
 
 def _rosters(record: Record) -> str:
     items = [
-        f'<li><span lang="zh">{_html(record.entities[roster.title].text)}</span>: {roster.claimed} claimed, {roster.found} named'
+        f'<li><span lang="zh">{escaped(record.entities[roster.title].text)}</span>: {roster.claimed} claimed, {roster.found} named'
         f"{'' if roster.claimed == roster.found else ' ≠'}</li>"
         for roster in record.rosters
     ]
     return f'<ul class="rosters" aria-label="Rosters">{"".join(items)}</ul>\n' if items else ""
 
 
-def _text(record: Record) -> str:
+def marked_text(text: str, entities: Sequence[Entity]) -> str:
+    """The text as an HTML block with its spans marked; `entities` sorted, never overlapping."""
     parts, last = [], 0
-    for entity in record.entities:
-        parts += [_html(record.text[last : entity.start]), _mark(entity)]
+    for entity in entities:
+        parts += [escaped(text[last : entity.start]), _mark(entity)]
         last = entity.end
-    parts.append(_html(record.text[last:]))
+    parts.append(escaped(text[last:]))
     return f'<div class="text" lang="zh">{"".join(parts)}</div>\n'
 
 
@@ -164,12 +165,12 @@ def _mark(entity: Entity) -> str:
     name = LABEL_NAMES[entity.label]
     return (
         f'<mark class="{kind}" data-label="{name}" title="{entity.label} {entity.score:.2f} [{entity.start}, {entity.end})">'
-        f"{_html(entity.text)}</mark>"
+        f"{escaped(entity.text)}</mark>"
     )
 
 
 # Colours of Okabe and Ito (2008), told apart by colour-blind readers; each span bears its label's name besides.
-_HEAD = """<!DOCTYPE html>
+PAGE_HEAD = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">

@@ -210,7 +210,7 @@ def _open_output(output: str | None, writer_name: str) -> Iterator[TextIO]:
         raise _fail(f"{output}: cannot be written ({error.strerror})") from error
     partial = Path(name)
     try:
-        with open(handle, "w", encoding=encoding, newline="") as stream:
+        with os.fdopen(handle, "w", encoding=encoding, newline="") as stream:
             yield stream
         mask = os.umask(0)
         os.umask(mask)

@@ -18,7 +18,8 @@ from renshi.labels import LABELS, TAGS
 __all__ = ["Spans", "best_tags", "decode"]
 
 # Tags stand as O, then B and I of each label (`renshi.labels.TAGS`): the arithmetic below depends on it.
-assert TAGS[1::2] == tuple(f"B-{label}" for label in LABELS) and TAGS[2::2] == tuple(f"I-{label}" for label in LABELS)
+assert TAGS[1::2] == tuple(f"B-{label}" for label in LABELS)
+assert TAGS[2::2] == tuple(f"I-{label}" for label in LABELS)
 
 
 class Spans(NamedTuple):
@@ -66,7 +67,8 @@ def _scores(
     total = np.concatenate(([0.0], np.cumsum(log_probability.ravel(), dtype=np.float64)))
     width = tags.shape[1]
     mean = (total[row * width + end] - total[row * width + start]) / (end - start)
-    return np.minimum(np.exp(mean), 1.0)
+    score: NDArray[np.float64] = np.minimum(np.exp(mean), 1.0)
+    return score
 
 
 def best_tags(logits: NDArray[np.float32], lengths: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -20,7 +20,7 @@ from renshi.decode import decode
 from renshi.encode import Encoded, Encoder
 from renshi.events import document_event_types
 from renshi.merge import merge_spans, to_raw_entities
-from renshi.model import ExtractorError, TokenClassifier, find_model
+from renshi.model import ExtractorError, Model, TokenClassifier, find_model
 from renshi.records import Document, Failure, Record, Role
 from renshi.roles import find_roles
 from renshi.text import Normalized, normalize
@@ -44,7 +44,7 @@ class _Prepared:
 class Extractor:
     """Reads persons, titles, organizations and events in documents, and who holds which post where."""
 
-    def __init__(self, model: TokenClassifier, *, batch_tokens: int | None = None, min_score: float = 0.0) -> None:
+    def __init__(self, model: Model, *, batch_tokens: int | None = None, min_score: float = 0.0) -> None:
         if batch_tokens is not None and batch_tokens < 1:
             raise ExtractorError(f"batch_tokens {batch_tokens} is not a positive number of tokens")
         if not 0.0 <= min_score <= 1.0:

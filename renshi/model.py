@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     import torch
     from tokenizers import Tokenizer
 
-__all__ = ["DEVICES", "DTYPES", "MODEL_FILES", "ExtractorError", "TokenClassifier", "find_model", "supports_bfloat16"]
+__all__ = [
+    "DEVICES",
+    "DTYPES",
+    "MODEL_FILES",
+    "ExtractorError",
+    "Model",
+    "TokenClassifier",
+    "find_model",
+    "supports_bfloat16",
+]
 
 DEVICES = ("auto", "cpu", "cuda")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -69,6 +78,19 @@ def _download(repo_id: str, revision: str | None) -> Path:
         ) from error
 
 
+class Model(Protocol):
+    """What the extractor needs of a model; anything that has it will do (a model in training, a fake in a test)."""
+
+    name: str
+    tokenizer: Tokenizer
+    max_tokens: int
+
+    @property
+    def device(self) -> str: ...
+
+    def logits(self, rows: Sequence[NDArray[np.int64]], pad_id: int) -> NDArray[np.float32]: ...
+
+
 class TokenClassifier:
     """A BERT-type token classifier with its tokenizer, on one device, in one precision.
 
@@ -91,9 +113,13 @@ class TokenClassifier:
         self.tokenizer = _read_tokenizer(folder)
         limit = _read_json(folder / "tokenizer_config.json").get("model_max_length", 512)
         self.max_tokens = int(min(limit, config.get("max_position_embeddings", 512)))
-        self.device = _choose_device(device)
-        self.dtype = _choose_dtype(dtype, self.device)
+        self._device = _choose_device(device)
+        self.dtype = _choose_dtype(dtype, self._device)
         self._model = _load(folder, self.device, self.dtype)
+
+    @property
+    def device(self) -> str:
+        return self._device
 
     def logits(self, rows: Sequence[NDArray[np.int64]], pad_id: int) -> NDArray[np.float32]:
         """(rows, longest row, tags) float32 of one batch of token ids; what stands behind a row's end is meaningless."""

@@ -25,14 +25,14 @@ class Writer(ABC):
         self._stream = stream
         self.begin()
 
-    def begin(self) -> None:
+    def begin(self) -> None:  # noqa: B027 (most formats have nothing there)
         """What stands before the first record."""
 
     @abstractmethod
     def write(self, record: Record | Failure) -> None:
         """One record, or what became of a document that failed."""
 
-    def end(self) -> None:
+    def end(self) -> None:  # noqa: B027
         """What stands behind the last record."""
 
 
@@ -76,7 +76,9 @@ def _cell(text: str) -> str:
     injection; full-width signs included, which East Asian versions take for the ASCII ones)."""
     text = text.encode("utf-8", "replace").decode("utf-8")
     return (
-        f"'{text}" if text.lstrip()[:1] in tuple("=+-@＝＋－＠") and text.strip() or text[:1] in ("\t", "\r") else text
+        f"'{text}"
+        if (text.lstrip()[:1] in tuple("=+-@＝＋－＠") and text.strip()) or text[:1] in ("\t", "\r")
+        else text
     )
 
 

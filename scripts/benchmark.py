@@ -22,7 +22,7 @@ import torch
 import transformers
 from transformers import pipeline
 
-from renshi import Extractor
+from renshi import Extractor, Record
 from renshi.markup import read_markup
 from renshi.model import find_model
 from renshi.text import normalize
@@ -38,7 +38,7 @@ def read_pages(paths: Sequence[Path]) -> list[str]:
 
 def renshi_engine(model: str | None, dtype: str) -> Engine:
     extractor = Extractor.from_pretrained(model, device="cpu", dtype=dtype)
-    return lambda pages: sum(len(record.entities) for record in extractor.extract(pages))  # type: ignore[union-attr]
+    return lambda pages: sum(len(record.entities) for record in extractor.extract(pages) if isinstance(record, Record))
 
 
 def pipeline_engine(model: str | None, dtype: str, batch_size: int) -> Engine:
@@ -47,7 +47,7 @@ def pipeline_engine(model: str | None, dtype: str, batch_size: int) -> Engine:
         "token-classification", model=folder, dtype=getattr(torch, dtype), device="cpu", aggregation_strategy="simple",
         stride=32, batch_size=batch_size,
     )  # fmt: skip
-    return lambda pages: sum(map(len, pipe([normalize(page).text for page in pages])))
+    return lambda pages: sum(len(found) for found in pipe([normalize(page).text for page in pages]))
 
 
 def measure(engines: dict[str, Engine], pages: Sequence[str], repetitions: int) -> dict[str, list[float]]:

@@ -82,7 +82,7 @@ def test_checks_of_values_name_the_place(tmp_path: Path) -> None:
 
 
 def test_not_toml(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="run.toml: is not valid TOML: "):
+    with pytest.raises(ConfigError, match=r"run\.toml: is not valid TOML: "):
         load_config(Outer, write(tmp_path, "name = yes\n"))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -27,7 +29,7 @@ def documents(draw: st.DrawFn) -> tuple[Spans, Spans, int]:
 
     def spans() -> Spans:
         cuts = sorted(draw(st.sets(st.integers(0, length), max_size=8)))
-        parts = [(a, b, draw(st.sampled_from(["PER", "ORG", ""]))) for a, b in zip(cuts, cuts[1:], strict=False)]
+        parts = [(a, b, draw(st.sampled_from(["PER", "ORG", ""]))) for a, b in itertools.pairwise(cuts)]
         return [part for part in parts if part[2]]
 
     return spans(), spans(), length

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import operator
 import os
 from pathlib import Path
 
@@ -116,7 +118,7 @@ def test_errors_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="holds nothing that reads as resume; ResumeNER, "):
         read_source("resume", write(tmp_path, "\n\n"))
     (tmp_path / "gbk.txt").write_bytes("王 O\n".encode("gbk"))
-    with pytest.raises(SourceError, match="is not a UTF-8 file .* give the set's official file"):
+    with pytest.raises(SourceError, match=r"is not a UTF-8 file .* give the set's official file"):
         read_source("msra", tmp_path / "gbk.txt")
 
 
@@ -128,10 +130,10 @@ def test_the_table_maps_onto_our_labels(name: str) -> None:
 
 
 LEGAL_BIO = st.lists(st.sampled_from([["O"], ["B-A"], ["B-A", "I-A"], ["B-B", "I-B", "I-B"]])).map(
-    lambda parts: sum(parts, [])
+    lambda parts: functools.reduce(operator.iadd, parts, [])
 )
 LEGAL_BMES = st.lists(st.sampled_from([["O"], ["S-A"], ["B-A", "E-A"], ["B-B", "M-B", "E-B"]])).map(
-    lambda parts: sum(parts, [])
+    lambda parts: functools.reduce(operator.iadd, parts, [])
 )
 
 

@@ -59,7 +59,7 @@ path = "{{data_root}}/dev"
 def test_learns_a_page_and_writes_what_users_load(config_file: Path) -> None:
     folder = train(load_config(TrainConfig, config_file))
     run = folder.parent
-    assert {path.name for path in folder.iterdir()} == set(MODEL_FILES)
+    assert {path.name for path in folder.iterdir()} == {*MODEL_FILES, "README.md"}
     assert {path.name for path in run.iterdir()} == {
         "model",
         "checkpoints",

@@ -14,7 +14,7 @@ import sys
 import typing
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, cast
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -100,7 +100,7 @@ def _convert(hint: Any, value: Any, key: str) -> tuple[Any, list[str]]:
         pairs = [_convert(arguments[1], item, f"{key}.{name}") for name, item in value.items()]
         return dict(zip(value, (item for item, _ in pairs), strict=True)), [p for _, found in pairs for p in found]
     if dataclasses.is_dataclass(expected) and isinstance(value, dict):
-        return _parse(expected, value, f"{key}.")  # type: ignore[type-var]
+        return _parse(cast(Any, expected), value, f"{key}.")
     if isinstance(value, expected) and (expected is bool or not isinstance(value, bool)):
         return value, []
     name = {tuple: "list", dict: "table"}.get(

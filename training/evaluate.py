@@ -7,7 +7,8 @@ FORMAT:PATH for the official file of a public set (`cluener:public/cluener/dev.j
 annotates are scored. Prints tables; the JSON has, for each DATA:
 
     {"documents", "characters",
-     "spans":  {label | "micro" | "EVENT" | "EVENT, type ignored": {"precision", "recall", "f1", "support", "f1_low", "f1_high"}},
+     "spans":  {label | "micro" | "EVENT" | "EVENT, type ignored":
+                   {"precision", "recall", "f1", "support", "f1_low", "f1_high"}},
      "roles":  {"from text" | "from gold entities" | "from text, person and title": …},
      "event_types": {"set": …, "first": {"accuracy", "support"}},
      "slices": {name: {…, "documents"}},
@@ -104,9 +105,6 @@ def _surface(text: str) -> str:
     return text.replace("\n", "").replace("\r", "")
 
 
-RoleStrings = tuple[str, ...]
-
-
 def _role_strings(entities: Sequence[Entity], roles: Iterable[Any]) -> set[tuple[str, str, str]]:
     def text(index: int | None) -> str:
         return "-" if index is None else _surface(entities[index].text)
@@ -132,7 +130,7 @@ def _roles_from_gold(item: Judged) -> set[tuple[str, str, str]]:
 def role_counts(judged: Sequence[Judged]) -> dict[str, Counts]:
     gold = [_gold_roles(item) for item in judged]
     read = [_role_strings(item.record.entities, item.record.roles) for item in judged]
-    pairs = {
+    pairs: dict[str, Iterable[tuple[set[Any], set[Any]]]] = {
         "from text": zip(read, gold, strict=True),
         "from gold entities": zip(map(_roles_from_gold, judged), gold, strict=True),
         "from text, person and title": (
@@ -358,7 +356,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     report: dict[str, Any] = {
         "model": extractor.model_name,
-        "settings": {"device": extractor.model.device, "dtype": extractor.model.dtype, "bootstrap": options.bootstrap, "seed": options.seed},
+        "settings": {
+            "device": extractor.model.device, "dtype": options.dtype, "bootstrap": options.bootstrap, "seed": options.seed,
+        },
         "versions": {"renshi": renshi.__version__, "torch": torch.__version__, "transformers": transformers.__version__},
         "sets": {},
     }  # fmt: skip

@@ -287,7 +287,7 @@ SOURCES: dict[str, SourceInfo] = {
         labels={"name": "PER", "organization": "ORG", "company": "ORG", "government": "ORG", "position": "TITLE"},
         annotated=_NAMES | {"TITLE"},
         doubt={"TITLE": _sure_title},
-        remark="CLUENER2020, {train,dev}.json: JSON lines, inclusive ends; address, scene, book, game and movie mean nothing here",
+        remark="CLUENER2020, {train,dev}.json: JSON lines, inclusive ends; addresses, works and games mean nothing here",
     ),
     "resume": SourceInfo(
         _column_reader(" "),

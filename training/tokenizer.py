@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, cast
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
@@ -38,7 +39,8 @@ def load_fast_tokenizer(name: str) -> PreTrainedTokenizerFast:
     vocabulary = Path(name, "vocab.txt")
     if vocabulary.exists() and not Path(name, "tokenizer.json").exists():
         return from_vocabulary(vocabulary.read_text(encoding="utf-8").split("\n")[:-1])
-    return AutoTokenizer.from_pretrained(name, use_fast=True)
+    tokenizer: Any = AutoTokenizer.from_pretrained(name, use_fast=True)
+    return cast(PreTrainedTokenizerFast, tokenizer)
 
 
 def build_vocabulary(texts: Iterable[str], min_count: int = 1) -> list[str]:

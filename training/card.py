@@ -1,0 +1,165 @@
+"""Write the numbers of the model card and of the README from the committed results, so that nobody types them.
+
+    python -m training.card            # rewrites what stands between the markers
+    python -m training.card --check    # status 1 where a file differs from its results
+
+A block begins with ``<!-- results: NAME -->`` and ends with ``<!-- end -->`` (in the card's YAML head: ``# results: NAME``
+and ``# end``). `BLOCKS` says what each is made of: the reports that `training.evaluate` and `scripts/benchmark.py` wrote.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+__all__ = ["BLOCKS", "render"]
+
+ROOT = Path(__file__).parents[1]
+FILES = (ROOT / "model_card.md", ROOT / "README.md")
+SETS: dict[str, str] = {
+    "real/dev": "real news, dev",
+    "original/test": "invented news of this repository, test",
+    "cluener/dev.json": "CLUENER2020 dev, its persons, organizations, titles",
+    "resume/test.char.bmes": "ResumeNER test, its persons, organizations, titles",
+    "msra/test.bio": "MSRA test, its persons and organizations",
+}
+
+_BLOCK = re.compile(
+    r"(?P<open><!--|#) results: (?P<name>[\w-]+)(?P<close> -->)?\n.*?(?=(?:<!-- end -->|# end\n))", re.DOTALL
+)
+
+Results = dict[str, Any]
+
+
+def load(name: str) -> Results:
+    return json.loads((ROOT / "results" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def _score(row: Results) -> str:
+    interval = f" ({row['f1_low']:.3f}–{row['f1_high']:.3f})" if "f1_low" in row else ""
+    return f"{row['f1']:.3f}{interval}"
+
+
+def summary() -> str:
+    """The main scores, a row for each set."""
+    rows = [
+        "| | micro F1 (95 %) | PER | TITLE | ORG | EVENT | roles from text |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, report in _sets():
+        spans, roles = report["spans"], report.get("roles", {})
+        parts = [f"{spans[label]['f1']:.3f}" if label in spans else "" for label in ("PER", "TITLE", "ORG", "EVENT")]
+        role = f"{roles['from text']['f1']:.3f}" if roles else ""
+        rows.append(f"| {SETS[name]} | {_score(spans['micro'])} | {' | '.join(parts)} | {role} |")
+    return "\n".join(rows)
+
+
+def _sets() -> list[tuple[str, Results]]:
+    sets = load("default")["sets"]
+    return [(name, sets[name]) for name in SETS if name in sets]
+
+
+def labels() -> str:
+    """Every label on the two sets that have all of them."""
+    names = [name for name in ("real/dev", "original/test") if name in dict(_sets())]
+    head = "".join(f" {SETS[name]}: precision | recall | F1 (95 %) | gold |" for name in names)
+    rows = [f"| label |{head}", "| --- |" + " ---: | ---: | --- | ---: |" * len(names)]
+    reports = dict(_sets())
+    for label in reports[names[0]]["spans"]:
+        cells = []
+        for name in names:
+            row = reports[name]["spans"][label]
+            cells.append(f" {row['precision']:.3f} | {row['recall']:.3f} | {_score(row)} | {row['support']} |")
+        rows.append(f"| {label} |{''.join(cells)}")
+    return "\n".join(rows)
+
+
+def roles() -> str:
+    """Roles and document event types."""
+    rows = ["| | " + " | ".join(SETS[name] for name, r in _sets() if "roles" in r) + " |"]
+    reports = [report for _, report in _sets() if "roles" in report]
+    rows.append("| --- |" + " --- |" * len(reports))
+    for key in ("from text", "from text, person and title", "from gold entities"):
+        rows.append(f"| roles {key} | " + " | ".join(_score(report["roles"][key]) for report in reports) + " |")
+    rows.append(
+        "| event types of the document | " + " | ".join(f"{r['event_types']['set']['f1']:.3f}" for r in reports) + " |"
+    )
+    first = (f"{report['event_types']['first']['accuracy']:.3f}" for report in reports)
+    rows.append("| most salient type is the same | " + " | ".join(first) + " |")
+    return "\n".join(rows)
+
+
+def slices() -> str:
+    """Micro F1 on parts of the data."""
+    reports = [(SETS[name], report["slices"]) for name, report in _sets() if "roles" in report]
+    rows = ["| slice | " + " | ".join(f"{name}: F1 | gold spans" for name, _ in reports) + " |"]
+    rows.append("| --- |" + " ---: | ---: |" * len(reports))
+    for key in dict.fromkeys(key for _, table in reports for key in table):
+        cells = (f"{t[key]['f1']:.3f} | {t[key]['support']}" if key in t else " | " for _, t in reports)
+        rows.append(f"| {key} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def index() -> str:
+    """The `results` of the Hub's model-index (YAML)."""
+    lines = []
+    for name, report in _sets():
+        lines += ["      - task: {type: token-classification, name: Named Entity Recognition}"]
+        lines += [f'        dataset: {{type: {name.split("/")[0]}, name: "{SETS[name]}"}}', "        metrics:"]
+        for key in ("precision", "recall", "f1"):
+            lines.append(
+                f"          - {{type: {key}, value: {report['spans']['micro'][key]}, name: strict micro {key}}}"
+            )
+    return "\n".join(lines)
+
+
+def speed() -> str:
+    """renshi against the plain pipeline."""
+    report = load("benchmark")
+    rows = ["| engine | characters/s |", "| --- | ---: |"]
+    rows += [
+        f"| {name} | {report['characters'] / seconds:,.0f} |" for name, seconds in report["seconds_median"].items()
+    ]
+    ratios = "; ".join(
+        f"{dtype}: **{ratio:.2f}** times the pipeline's best" for dtype, ratio in report["ratios"].items()
+    )
+    conditions = (
+        f"{report['documents']} documents, {report['characters']:,} characters, {report['threads']} threads, "
+        f"median of {report['repetitions']}, torch {report['torch']}, transformers {report['transformers']}."
+    )
+    return "\n".join([*rows, "", f"{ratios}. {conditions}"])
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "summary": summary, "labels": labels, "roles": roles, "slices": slices, "index": index, "speed": speed,
+}  # fmt: skip
+
+
+def render(text: str) -> str:
+    """The text with every block made anew. Raises KeyError for a block of no known name."""
+    return _BLOCK.sub(
+        lambda match: f"{match['open']} results: {match['name']}{match['close'] or ''}\n{BLOCKS[match['name']]()}\n",
+        text,
+    )
+
+
+def main() -> int:
+    stale = []
+    for path in FILES:
+        text = path.read_text(encoding="utf-8")
+        if render(text) != text:
+            stale.append(path.name)
+            if "--check" not in sys.argv:
+                path.write_text(render(text), encoding="utf-8")
+    if "--check" in sys.argv and stale:
+        print(f"{', '.join(stale)}: differs from results/; run python -m training.card", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -21,7 +21,7 @@ from renshi.encode import Encoded, Encoder
 from renshi.events import document_event_types
 from renshi.merge import merge_spans, to_raw_entities
 from renshi.model import ExtractorError, Model, TokenClassifier, find_model
-from renshi.records import Document, Failure, Record, Role
+from renshi.records import Document, EventType, Failure, Record, Role
 from renshi.roles import find_roles
 from renshi.text import Normalized, normalize
 from renshi.windows import Window, split_windows
@@ -159,7 +159,7 @@ class Extractor:
             entities=to_raw_entities(item.normalized, entities),
             roles=[Role(role.person, role.title, role.organization, round(role.score, 4)) for role in roles],
             rosters=rosters,
-            event_types=document_event_types(text, entities),
+            event_types=[EventType(e.type, round(e.score, 4)) for e in document_event_types(text, entities)],
             model=self.model_name,
         )
 

@@ -7,6 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from html import escape
+from itertools import groupby
 from typing import ClassVar, TextIO
 
 from renshi.labels import EVENT_TYPES, LABEL_NAMES, event_type
@@ -123,16 +124,19 @@ def _roles(record: Record) -> str:
     if not record.roles:
         return '<p class="none">No role was found.</p>\n'
     rows = []
-    for role in sorted(record.roles, key=lambda role: _first_mention(record, role.organization)):
-        texts = [
-            "—" if index is None else escaped(record.entities[index].text)
-            for index in (role.organization, role.title, role.person)
-        ]
-        rows.append(
-            "<tr>" + "".join(f'<td lang="zh">{text}</td>' for text in texts) + f"<td>{role.score:.2f}</td></tr>"
-        )
+    ordered = sorted(record.roles, key=lambda role: _first_mention(record, role.organization))
+    for organization, group in groupby(ordered, key=lambda role: _name(record, role.organization)):
+        held = list(group)
+        for number, role in enumerate(held):
+            first = f'<td lang="zh" rowspan="{len(held)}">{organization}</td>' if number == 0 else ""
+            rest = "".join(f'<td lang="zh">{_name(record, index)}</td>' for index in (role.title, role.person))
+            rows.append(f"<tr>{first}{rest}<td>{role.score:.2f}</td></tr>")
     head = "<tr><th>机构 Organization</th><th>职务 Title</th><th>人物 Person</th><th>Score</th></tr>"
     return f'<div class="wide"><table><thead>{head}</thead>\n<tbody>{"".join(rows)}</tbody></table></div>\n'
+
+
+def _name(record: Record, index: int | None) -> str:
+    return "—" if index is None else escaped(record.entities[index].text)
 
 
 def _first_mention(record: Record, organization: int | None) -> tuple[bool, int]:
@@ -202,6 +206,7 @@ ul { list-style: none; margin: 0 0 1rem; padding: 0; display: flex; flex-wrap: w
 table { border-collapse: collapse; width: 100%; font-size: .92rem; }
 th { text-align: left; font-weight: 600; color: var(--soft); font-size: .8rem; }
 th, td { padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+td[rowspan] { font-weight: 600; }
 td:last-child { font-variant-numeric: tabular-nums; color: var(--soft); }
 .text { white-space: pre-wrap; overflow-wrap: anywhere; line-height: 2.1; }
 mark { color: inherit; background: none; padding: .1rem .12rem; border-radius: .2rem; border-bottom: 2px solid; }

@@ -1,0 +1,517 @@
+"""Roles from entities and the words between them: who holds which post where, by a small grammar.
+
+Between two neighbouring entities stands a *link*: nothing, a comma, ``任``, ``兼`` … The table `LINKS` says which words
+make which link, and a reader walks once over the entities and their links. What it keeps is little: the persons listed
+last, the titles that wait for their person, and the organizations of the sentence. A waiting title goes to the person
+after it (``省学会会长王进龙``); where none follows, to the persons before it, if the link allows that
+(``王进龙任会长``, ``白静慧教授``, ``王进龙，省学会会长，``). Events are no parts: their words are read like any others.
+The walk is linear in the text, and costs besides only what it gives out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+from functools import cache, lru_cache
+from typing import NamedTuple
+
+from renshi.records import Entity, Role, Roster
+
+__all__ = ["LINKS", "Link", "find_roles"]
+
+
+class Link(Enum):
+    """What the words between two entities say about them."""
+
+    JOIN = auto()  # nothing, or words that leave the two together: 原, 同志, a quotation mark
+    BOTH = auto()  # 兼: the next title belongs to the same person
+    LIST = auto()  # 、 和
+    COMMA = auto()  # a comma, or a comma and what a curriculum vitae says in between
+    COLON = auto()  # from a title to those who hold it: 会长：王强, 会长由王强
+    HOLDS = auto()  # from persons to what they become or are: 任, 当选为, 等三位
+    GOES_ON = auto()  # from one post of somebody to their next: ，2011年起任
+    LINE = auto()  # a line feed alone
+    CLAUSE = auto()  # a semicolon
+    WORDS = auto()  # anything else inside the sentence
+    STOP = auto()  # the sentence ends
+
+
+_NUMBER = "[0-9]{1,6}|[一二两三四五六七八九十百零〇]{1,9}"
+_MARKS = "[《》“”「」『』〈〉\"'·—─\\-－/ ]"
+_TERM = "第?[一二三四五六七八九十百0-9、]{1,12}[届任次]|首届|本届|新一届|上届|上一届"
+# Words before a title that say when, in which term or in which manner it is held, never where.
+_WHEN = (
+    "(?:原|前|时任|现任|现|新任|首任|历任|卸任|离任|已故|当时|退休|荣休|新当选的?|在任|代理|新年度|主持工作|挂职|[0-9]{2,4}级|"
+    f"{_TERM})"
+)
+# A bare noun before a title stands for an organization that the sentence may have named in full.
+_BARE = "(?:集团|学院|医院|研究院|中心|联合社|联盟|协会|学会|大会|专委会|分会|委员会|基金会|公司|理事会|所|会)"
+# Words that point at a body which the guidelines do not count as named.
+_OURS = "(?:我校|我院|学校|校区|校|该校|我省|我市|我县|本校|本院|本会|全国|[东西南北中]区)"
+_TO_TITLE = f"(?:{_MARKS}|{_WHEN}|该|{_BARE}|{_OURS}|的)*"
+_NAMED = "(?:同志|先生|女士|小姐|老师|大夫|医生|神父|夫妇|伉俪)"  # after a name
+# Descriptions before a name that are no titles.
+_WHO = (
+    "(?:专家|教师|学家|校友|得主|获得者|候选人|学者|负责人|骨干|选手|教练|医生|建筑师|艺术家|书法家|[0-9]号|"
+    f"(?:{_NUMBER})岁的)"
+)
+_ETC = f"(?:[等共计]*(?:{_NUMBER}|数|多)[余多]?(?:名|位|人)[^，。；：、]{{0,12}}|等(?:人|同志|专家)?)"
+_CHOSEN = "(?:推选|推举|选举|增补|增选|改聘|聘任|聘请|特聘|敦聘|聘|任命|提名|推|选|评|授予|晋升|升)"
+_TAKES = (
+    "(?:担任|兼任|身兼|出任|就任|续任|连任|留任|转任|升任|调任|接任|赴任|历任|曾任|现任|时任|拟任|署任|任|当选|连选|获选|荣任|获推|"
+    f"{_CHOSEN}为|(?:被|获|受|获得){_CHOSEN}|为|是|成为|作为|担当|出掌|辞去|免去其|不再担任|不再兼任)"
+)
+# The verbs among them whose subject may stand a clause before.
+_TURNS = (
+    "(?:担任|兼任|出任|就任|续任|连任|留任|转任|升任|调任|接任|历任|曾任|现任|时任|拟任|署任|任|当选为?|获聘为?|受聘为?|改聘为|"
+    "晋升为?|升为?|辞去|免去其|也是|不再担任|不再兼任)"
+)
+# What stands between a name and the posts in a curriculum vitae: ，男，汉族，1979年11月出生，工学博士
+_LIFE = (
+    "(?:，(?:男|女|[^，。；]{1,3}族|中共党员|[^，。；]{0,14}[生人]|"
+    "[^，。；]{0,8}(?:学位|学历|学士|硕士|博士|国籍|居留权)))+"
+)
+_ENTRUSTS = f"(?:(?:{_NUMBER})[名人位])?(?:名单|候选人)?(?:{_MARKS}*[：:]{_MARKS}*|分?别?(?:为|是|由))"
+
+# Read from above: the first row whose kinds and whole pattern fit names the link. The kinds are those of the entities
+# on both sides: P, T, O, or . for any. A narrower row stands before a wider one.
+LINKS: tuple[tuple[Link, tuple[str, ...], str], ...] = (
+    (Link.LINE, ("..",), " *\\n[ \\n]*"),
+    (Link.JOIN, ("..",), f"{_MARKS}*的?{_MARKS}*"),
+    (Link.JOIN, (".T",), _TO_TITLE),
+    (Link.JOIN, (".O",), f"(?:{_MARKS}|{_WHEN})*"),
+    (Link.JOIN, ("P.",), f"{_NAMED}{_TO_TITLE}"),
+    (Link.JOIN, ("TP",), f"{_NAMED}|(?:[、，][^，。；：、]{{0,14}}|[^，。；：、]{{0,5}}){_WHO}"),
+    (Link.JOIN, ("OP",), f"由|[^，。；：、]{{0,10}}{_WHO}"),
+    (Link.BOTH, ("TT", "TO"), f"[，、]?(?:兼任?|暨){_TO_TITLE}"),
+    (Link.LIST, ("..",), f"{_NAMED}?\\n?{_MARKS}*(?:[、/]|及其?|和|与|以及|并|或|跟|同|暨)\\n?{_TO_TITLE}"),
+    (Link.COMMA, ("..",), f"{_NAMED}?\\n?{_MARKS}*，(?:以及|及)?\\n?{_TO_TITLE}"),
+    (Link.COMMA, ("P.", "T."), f"{_LIFE}，"),
+    (Link.COLON, ("TP", "TO", "TT"), f"{_ENTRUSTS}\\n? *"),
+    (Link.HOLDS, ("PT",), f"{_NAMED}?{_ETC}"),
+    (Link.HOLDS, ("PT",), f"[^。；]{{0,16}}{_TAKES}{_TO_TITLE}[^，。；：、]{{0,12}}"),
+    (Link.HOLDS, ("PO",), f"[^。；]{{0,16}}{_TAKES}(?:{_MARKS}|{_WHEN})*"),
+    (Link.HOLDS, ("P.",), f"{_LIFE}，[^。；]{{0,24}}{_TAKES}(?:{_MARKS}|{_WHEN})*"),
+    (Link.GOES_ON, ("TT", "TO"), f"{_NAMED}?[^，。；：、]{{0,16}}{_TAKES}(?:{_MARKS}|{_WHEN}|{_BARE})*"),
+    (
+        Link.GOES_ON,
+        ("TT", "TO", "OT", "OO"),
+        f"(?:[^。；]{{0,12}}[。；])?[^。；]{{0,24}}(?<!由){_TURNS}(?:{_MARKS}|{_WHEN})*",
+    ),
+)
+_LONGEST_LINK = 80  # characters; a longer gap is a clause of its own, whatever its last words are
+
+_STOP = re.compile("[。！？!?]|\\n[ \\n]*\\n")
+_REMARK = re.compile("（[^（）]*）")  # brackets that hold no entity say nothing about roles
+_BRACKET = re.compile("([（）])")
+_AFTER_BARE = re.compile(f".*?({_BARE}){_MARKS}*{_WHEN}*")
+_AFTER_OURS = re.compile(f".*{_OURS}(?:{_MARKS}|{_WHEN})*")
+_FOR_OTHERS = re.compile("颁|授|揭|佩戴|献|送|发")  # 为会长颁发聘书: 为 says for whom
+_GROUP = re.compile(f"(?:共|各)?(?:{_NUMBER})[名人位]")  # ，常委21名: the title counts, it is nobody's
+# Offices that name their own place or body; what the sentence names before them is not where they are held.
+_OF_ITSELF = re.compile(
+    ".*[省市县区乡镇州国旗].*长|.{2,}部长|.+[省市县区乡镇州旗](?:党委|委)?书记|国家主席|总书记|国务委员|政务委员|国策顾问|"
+    ".*(?:总统|总理|首相|国王|大使|行政长官|立法委员|议员|人大代表|大会代表|立委|体育署长)"
+)
+_RANK = re.compile(".*(?:教授|院士|博士|研究员|医师|技师|药师|护师|工程师|讲师|导师|农艺师|教师)")
+# A rank borne after a post is of that post's organization only where that one confers it: 数学学院院长某某教授.
+_CONFERS = re.compile(".*(?:大学|学院|学校|系|党校|研究院|研究所|科学院)")
+_CONFERRED = re.compile(".*(?:教授|讲师|研究员)")
+_MOST_POSTS = 16  # of one person in a row; bounds the work on wrongly predicted entities
+
+_KINDS = {"PER": "P", "TITLE": "T", "ORG": "O"}
+_TO_NEXT = (Link.JOIN, Link.COLON, Link.LINE)  # from a waiting title to the person who takes it
+_CHAINS = (Link.JOIN, Link.LIST, Link.COMMA, Link.BOTH, Link.COLON)  # from a waiting title to one that waits with it
+_TO_LAST = {Link.JOIN: Link.JOIN, Link.COMMA: Link.COMMA, Link.HOLDS: Link.HOLDS, Link.GOES_ON: Link.HOLDS}
+
+
+class _Post(NamedTuple):
+    title: int
+    organization: int | None
+    link: Link  # to what stood before it
+
+
+class _Claim(NamedTuple):
+    person: int
+    title: int
+    organization: int | None
+    spread: bool  # from an earlier person of the list
+
+
+@dataclass(slots=True)
+class _Phrase:
+    """What is being read: persons, titles that wait, an organization directly before what comes."""
+
+    last: str = ""  # kind of the entity read last
+    people: list[int] = field(default_factory=list)
+    shared: list[_Post] = field(default_factory=list)  # what the listed persons hold together
+    posts: list[_Post] = field(default_factory=list)  # these wait
+    left: Link | None = None  # how they hang on `people`: JOIN, COMMA, HOLDS, or not at all
+    organization: int | None = None
+    link: Link | None = None  # from what stood before the organization
+    below: bool = False  # the persons stand after a colon or below their title
+
+
+@dataclass(slots=True)
+class _Sentence:
+    """What the sentence has named so far."""
+
+    free: int | None = None  # the last organization that neither a title nor a person followed
+    chain: int | None = None  # the organization of the last title before a person
+    taken: int | None = None  # the organization of the last title that somebody took
+    subject: list[int] = field(default_factory=list)
+
+
+class _Reader:
+    def __init__(self, entities: Sequence[Entity]) -> None:
+        self.entities = entities
+        self.phrase, self.sentence = _Phrase(), _Sentence()
+        self.claims: list[_Claim] = []
+        self.titled: set[int] = set()  # persons who hold a post
+        self.own: set[int] = set()  # persons whose title stands after their name
+        self.at: dict[int, int] = {}  # the organization directly before a person
+        self.of: dict[int, int] = {}  # the organization of a person, by any way
+        self.outer: list[tuple[_Phrase, _Sentence]] = []  # around the brackets that are open
+
+    def stop(self) -> None:
+        """The sentence ends, and with it all brackets."""
+        while self.outer:
+            self.close()
+        self.settle()
+        self.phrase, self.sentence = _Phrase(), _Sentence()
+
+    def read(self, index: int, gap: str) -> None:
+        """The next entity, and the words between it and the one before."""
+        kind = _KINDS[self.entities[index].label]
+        tail = self.brackets(gap)
+        link = _link(tail, self.phrase.last, kind)
+        if "（" in gap and gap.endswith("（" + tail) and link is Link.JOIN and self.phrase.last == "P":
+            link = Link.HOLDS  # 王强（会长）
+        if link is Link.STOP or not self.phrase.last:
+            self.stop()
+        elif link is Link.WORDS or (link in (Link.CLAUSE, Link.LINE) and not self.goes_over(link, kind)):
+            self.settle()
+            self.phrase = _Phrase(last=self.phrase.last, organization=self.phrase.organization)
+        phrase = self.phrase
+        beside, before = None, phrase.organization
+        if before is not None:
+            if link is Link.JOIN or (link is Link.LINE and kind == "T" and phrase.link is not Link.JOIN):
+                beside = before
+            elif phrase.link is not Link.JOIN:
+                self.sentence.free = before
+            if link in (Link.JOIN, Link.LIST, Link.LINE):
+                link = phrase.link or link
+        phrase.organization = phrase.link = None
+        if kind == "O":
+            phrase.organization, phrase.link = index, link if phrase.last else None
+        elif kind == "T":
+            self.title(index, link, beside, tail[-_LONGEST_LINK:])
+        else:
+            self.person(index, link, beside)
+        phrase.last = kind
+
+    def goes_over(self, link: Link, kind: str) -> bool:
+        """Whether a phrase goes on behind a semicolon or in the next line: a list below its title does."""
+        if link is Link.CLAUSE:
+            return self.phrase.below and kind != "T"
+        return self.phrase.below or self.phrase.last == "O" or self.phrase.last + kind == "TP"
+
+    def finish(self, gap: str) -> list[_Claim]:
+        self.brackets(gap)
+        self.stop()
+        return [claim for claim in self.claims if not (claim.spread and claim.person in self.own)]
+
+    # Brackets: what they hold is read by itself; after them the sentence goes on where it was.
+
+    def brackets(self, gap: str) -> str:
+        """Enter and leave the brackets of a gap; the words after the last one."""
+        if self.phrase.left is Link.HOLDS and _FOR_OTHERS.match(gap):
+            self.phrase.left = None
+        if self.phrase.posts and self.phrase.posts[-1].link is Link.COMMA and _GROUP.match(gap):
+            self.phrase.posts.pop()
+        if "（" not in gap and "）" not in gap:
+            return gap
+        *pieces, tail = _BRACKET.split(_REMARK.sub("", gap))
+        for words, bracket in zip(pieces[::2], pieces[1::2], strict=True):
+            if _STOP.search(words):
+                self.stop()
+            if bracket == "（":
+                self.open()
+            elif self.outer:
+                self.close()
+        return tail
+
+    def open(self) -> None:
+        phrase = self.phrase
+        self.outer.append((phrase, self.sentence))
+        self.sentence = replace(self.sentence)
+        self.phrase = _Phrase(
+            last=phrase.last,
+            people=phrase.people[-1:] if phrase.last == "P" else [],
+            organization=phrase.organization if phrase.last == "O" else None,
+        )
+
+    def close(self) -> None:
+        self.settle()
+        inner = self.phrase
+        self.phrase, self.sentence = self.outer.pop()
+        phrase = self.phrase
+        if inner.last == "O" and phrase.last == "T" and phrase.posts and phrase.posts[-1].organization is None:
+            # 某某教授（某大学）
+            phrase.posts[-1] = phrase.posts[-1]._replace(organization=inner.organization)
+
+    # The three kinds of entity.
+
+    def title(self, index: int, link: Link, organization: int | None, gap: str) -> None:
+        phrase = self.phrase
+        if phrase.posts and link in _CHAINS and len(phrase.posts) < _MOST_POSTS:
+            if organization is None and link is not Link.COLON and not self.stands_alone(index, gap):
+                organization = phrase.posts[-1].organization
+            phrase.posts.append(_Post(index, organization, link))
+            return
+        if link is Link.GOES_ON and phrase.posts and phrase.left is None:
+            phrase.people = []  # 会长任 … : the title before was nobody's
+        self.settle()
+        if link is Link.GOES_ON:
+            phrase.people = phrase.people or self.sentence.subject
+        phrase.left = _TO_LAST.get(link) if phrase.people else None
+        if organization is None:
+            organization = self.inherited(index, link, gap)
+        phrase.posts = [_Post(index, organization, link)]
+
+    def person(self, index: int, link: Link, organization: int | None) -> None:
+        phrase = self.phrase
+        if organization is not None:
+            self.of[index] = self.at[index] = organization
+            hangs = phrase.left is Link.HOLDS or (phrase.left is Link.JOIN and len(phrase.posts) == 1)
+            if phrase.posts and link is Link.LIST and not hangs:
+                link = Link.JOIN  # 省学会会长、某大学某某: a title, and where its holder comes from
+        if phrase.posts and link in _TO_NEXT and not (link is Link.LINE and phrase.left):
+            self.take(index, link, comes_from=organization)
+        else:
+            self.settle()
+            self.enlist(index, link, comes_from=organization)
+        self.sentence.subject = [index]
+
+    def take(self, person: int, link: Link, comes_from: int | None) -> None:
+        """A person takes the titles that wait."""
+        phrase = self.phrase
+        posts = self.split()
+        phrase.posts, phrase.left = [], None
+        listed = bool(posts) and posts[0].link is Link.LIST
+        phrase.people = phrase.people if listed else []
+        phrase.people.append(person)
+        if listed and phrase.below and link is Link.JOIN and comes_from is not None:
+            self.give([person], phrase.shared)  # 董事：甲、某会主席乙
+        else:
+            # 会长：某院院长甲、乙: what the list shares is the office before the colon.
+            office = next((i for i, post in enumerate(posts) if i and post.link is Link.COLON), 0)
+            phrase.shared = posts[:office] or posts
+            phrase.below = bool(office) or link is not Link.JOIN
+        if posts:
+            self.sentence.chain = posts[-1].organization
+            if posts[-1].organization is not None:
+                self.of[person] = posts[-1].organization
+        self.give([person], posts)
+
+    def enlist(self, person: int, link: Link, comes_from: int | None) -> None:
+        """A person without a title before the name goes on with a list, or begins one."""
+        phrase = self.phrase
+        below = phrase.below and link in (Link.JOIN, Link.LINE, Link.COMMA, Link.CLAUSE)
+        if not phrase.people or not (below or link is Link.LIST):
+            phrase.people, phrase.shared, phrase.below = [person], [], False
+            return
+        if comes_from is None and phrase.people[-1] in self.of:
+            self.of[person] = self.of[phrase.people[-1]]
+        if comes_from is None or phrase.below:
+            self.give([person], phrase.shared, spread=not phrase.below)
+        phrase.people.append(person)
+
+    def stands_alone(self, title: int, gap: str) -> bool:
+        return bool(_OF_ITSELF.fullmatch(self.entities[title].text) or _AFTER_OURS.fullmatch(gap))
+
+    def inherited(self, title: int, link: Link, gap: str) -> int | None:
+        """The organization of a title that has none directly before it."""
+        phrase, sentence = self.phrase, self.sentence
+        if phrase.left is Link.JOIN:
+            return self.of_name(phrase.people[-1], title)
+        if self.stands_alone(title, gap):
+            return None
+        bare = _AFTER_BARE.fullmatch(gap)
+        if phrase.left is Link.HOLDS:
+            candidates = (sentence.taken, sentence.free)
+        elif bare or link in (Link.LIST, Link.COMMA):
+            candidates = (sentence.chain, sentence.free)
+        else:
+            return None
+        fits = (
+            candidate
+            for candidate in candidates
+            if candidate is not None and (bare is None or self.entities[candidate].text.endswith(bare[1]))
+        )
+        return next(fits, None)
+
+    def of_name(self, person: int, title: int) -> int | None:
+        """The organization of a title borne after the name."""
+        if person in self.at:
+            return self.at[person]
+        organization, name = self.of.get(person), self.entities[title].text
+        if organization is None or _OF_ITSELF.fullmatch(name):
+            return None
+        body = self.entities[organization].text
+        if person in self.titled and not (_CONFERS.fullmatch(body) and _CONFERRED.fullmatch(name)):
+            return None
+        return organization
+
+    # Titles find their persons.
+
+    def split(self) -> list[_Post]:
+        """The waiting posts of the person to come; those that hang on the persons before are given to these."""
+        phrase = self.phrase
+        posts, cut = phrase.posts, 0
+        if phrase.left is Link.JOIN:
+            last = phrase.people[-1]
+            borne = (
+                len(posts) > 1
+                or len(self.entities[last].text) == 1  # a surname is not said without its title
+                or last not in self.titled
+                or _RANK.fullmatch(self.entities[posts[0].title].text)
+            )
+            cut = self.phrase_end(posts) if borne else 0
+        elif phrase.left is Link.HOLDS and len(posts) > 1:
+            cut = self.phrase_end(posts)
+        while 0 < cut < len(posts) and posts[cut].link is Link.BOTH:
+            cut += 1
+        phrase.posts = posts[:cut]
+        self.settle()
+        return posts[cut:]
+
+    def phrase_end(self, posts: Sequence[_Post]) -> int:
+        """Where the posts of the person before end: at a comma; after a name, at another organization too."""
+        after_name, first = self.phrase.left is Link.JOIN, posts[0].organization
+        ends = (
+            i
+            for i, post in enumerate(posts[1:], 1)
+            if post.link is Link.COMMA or (after_name and post.organization not in (None, first))
+        )
+        return next(ends, 1)
+
+    def settle(self) -> None:
+        """The waiting posts go to the persons before them, if they hang on them."""
+        phrase = self.phrase
+        posts, left, people = phrase.posts, phrase.left, phrase.people
+        phrase.posts, phrase.left = [], None
+        if not posts:
+            return
+        if left is None:
+            self.sentence.chain = posts[-1].organization
+        elif left is Link.HOLDS:
+            self.sentence.taken = posts[-1].organization
+            self.give(people, posts)
+        elif left is Link.JOIN and self.titled.isdisjoint(people):
+            self.give(people, posts)  # 甲、乙、丙教授
+            self.own.update(people)
+        else:
+            self.give(people[-1:], posts)
+            if left is Link.JOIN:
+                self.own.add(people[-1])
+
+    def give(self, people: Iterable[int], posts: Sequence[_Post], *, spread: bool = False) -> None:
+        for person in people:
+            if posts:
+                self.titled.add(person)
+            self.claims += (_Claim(person, post.title, post.organization, spread) for post in posts)
+
+
+@cache
+def _rows() -> list[tuple[Link, str, re.Pattern[str]]]:
+    """`LINKS`, one row for each pair of kinds, compiled at the first use."""
+    return [(link, pair, re.compile(pattern)) for link, pairs, pattern in LINKS for pair in pairs]
+
+
+@lru_cache(maxsize=4096)  # most gaps are a handful of strings
+def _link(gap: str, left: str, right: str) -> Link:
+    if len(gap) <= _LONGEST_LINK:
+        for link, pair, pattern in _rows():
+            if pair[0] in (left, ".") and pair[1] in (right, ".") and pattern.fullmatch(gap):
+                return link
+    return Link.STOP if _STOP.search(gap) else Link.CLAUSE if "；" in gap else Link.WORDS
+
+
+def find_roles(text: str, entities: Sequence[Entity]) -> tuple[list[Role], list[Roster]]:
+    """The roles that a normalized text states, and the lists that say how long they are.
+
+    Args:
+        text: Normalized (`renshi.text.normalize`): Simplified, full-width punctuation, no spaces inside words.
+        entities: Its entities, sorted, none over another, offsets into `text`; gold or predicted. Others than persons,
+            titles and organizations are passed over.
+
+    Returns:
+        One role for each distinct triple of surface strings, in text order, its parts the indices of the first mention
+        and its score that of its least certain part; and a roster for each title whose holders the text counts.
+    """
+    reader = _Reader(entities)
+    gaps: dict[int, str] = {}  # before each entity
+    end = 0
+    for index, entity in enumerate(entities):
+        if entity.label in _KINDS:
+            gaps[index] = text[end : entity.start]
+            reader.read(index, gaps[index])
+            end = max(end, entity.end)
+    gaps[len(entities)] = text[end:]
+    claims = reader.finish(text[end:])
+    return _roles(entities, claims), list(_rosters(entities, gaps, claims))
+
+
+def _roles(entities: Sequence[Entity], claims: Iterable[_Claim]) -> list[Role]:
+    roles: dict[tuple[str, ...], Role] = {}
+    for person, title, organization, _ in sorted(claims, key=lambda claim: claim[:2]):
+        parts = [entities[part] for part in (person, title, organization) if part is not None]
+        role = Role(person, title, organization, min(part.score for part in parts))
+        roles.setdefault(tuple(part.text for part in parts), role)
+    return list(roles.values())
+
+
+# Where a sentence counts. About forty (四十余名) is no number to compare with, so it is left out.
+_COUNT_BEFORE = re.compile(f"(?:^|.*(?:等|共|计))(?P<count>{_NUMBER})(?:名|位|人)[^。！？]*")
+_COUNT_AFTER = re.compile(f"（?[共计]*(?P<count>{_NUMBER})(?:名|位|人)")
+_ELECTS = re.compile("产生|选举|推选|选出|增补|增选|聘任|聘请|设立?")
+
+
+def _rosters(entities: Sequence[Entity], gaps: dict[int, str], claims: Iterable[_Claim]) -> Iterator[Roster]:
+    found: dict[int, set[str]] = {}
+    for claim in claims:
+        found.setdefault(claim.title, set()).add(entities[claim.person].text)
+    indices, counted = list(gaps), False
+    for before, index, after in zip([-1, *indices], indices, indices[1:], strict=False):
+        if entities[index].label != "TITLE":
+            counted = False
+            continue
+        gap, holders = gaps[index], len(found.get(index, ()))
+        elects = _ELECTS.search(gap[-_LONGEST_LINK:]) or (counted and _STOP.search(gap) is None)
+        match = _COUNT_AFTER.match(gaps[after]) if holders or elects else None
+        after_person = before >= 0 and entities[before].label == "PER" and len(gap) <= _LONGEST_LINK
+        if match is None and holders and after_person:
+            match = _COUNT_BEFORE.fullmatch(_REMARK.sub("", gap))
+        counted = match is not None
+        if match:
+            yield Roster(index, _number(match["count"]), holders)
+
+
+def _number(digits: str) -> int:
+    """The value of Arabic or Chinese digits: 12, 十二, 一百零八, 一二八."""
+    if digits.isascii():
+        return int(digits)
+    value = {"〇": 0, "零": 0, "两": 2} | {char: i for i, char in enumerate("一二三四五六七八九", 1)}
+    if not set(digits) & {"十", "百"}:
+        return int("".join(str(value[char]) for char in digits))
+    total, digit = 0, 0
+    for char in digits:
+        if char in value:
+            digit = value[char]
+        else:
+            total += max(digit, 1) * {"十": 10, "百": 100}[char]
+            digit = 0
+    return total + digit

@@ -1,0 +1,300 @@
+"""Who holds which post where, without a model: invented sentences with their entities marked, and the roles they state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from renshi import roles as grammar
+from renshi.labels import LABELS
+from renshi.markup import AnnotatedDocument, parse_markup, read_markup
+from renshi.records import Entity, Role, Roster
+from renshi.roles import LINKS, find_roles
+from renshi.text import normalize
+
+ORIGINAL = Path(__file__).parents[1] / "data" / "original"
+LETTERS = {"P": "PER", "T": "TITLE", "O": "ORG", "E": "EVENT.ELECTION", "F": "EVENT.FOUNDING"}
+
+
+def parse(marked: str) -> AnnotatedDocument:
+    """Markup with one letter for each kind of entity: {王进龙|P}任{会长|T}."""
+    for letter, label in LETTERS.items():
+        marked = marked.replace(f"|{letter}}}", f"|{label}}}")
+    return parse_markup(marked)
+
+
+def read(document: AnnotatedDocument) -> tuple[list[Role], list[Roster]]:
+    """Find the roles of a raw document with gold entities; the indices hold for its own entities too."""
+    normalized = normalize(document.text)
+    entities = []
+    for entity in document.entities:
+        start, end = normalized.from_raw(entity.start, entity.end)
+        entities.append(Entity(start, end, normalized.text[start:end], entity.label, entity.score))
+    return find_roles(normalized.text, entities)
+
+
+def surface(document: AnnotatedDocument, roles: list[Role]) -> list[tuple[str, str, str | None]]:
+    text = [entity.text.replace("\n", "") for entity in document.entities]
+    return [
+        (text[role.person], text[role.title], None if role.organization is None else text[role.organization])
+        for role in roles
+    ]
+
+
+# A construction, and the roles it states: person title organization, - for none.
+CASES = {
+    # Before the name.
+    "organization, title, person": ("{省学会|O}{会长|T}{王进龙|P}出席。", "王进龙 会长 省学会"),
+    "title, person": ("{院长|T}{王进龙|P}致辞。", "王进龙 院长 -"),
+    "titles of one organization": (
+        "{县卫健委|O}{党委书记|T}、{主任|T}{薛静|P}到会。",
+        "薛静 党委书记 县卫健委; 薛静 主任 县卫健委",
+    ),
+    "titles of several organizations": (
+        "{骨科|O}{主任|T}、{创伤中心|O}{副主任|T}{何一鸣|P}主持。",
+        "何一鸣 主任 骨科; 何一鸣 副主任 创伤中心",
+    ),
+    "at once": ("{甲公司|O}{总经理|T}兼{乙公司|O}{董事|T}{石磊|P}。", "石磊 总经理 甲公司; 石磊 董事 乙公司"),
+    "former, incumbent, of a term": (
+        "原{甲院|O}前{院长|T}{石磊|P}、{乙会|O}第三届{理事长|T}{白敏|P}。",
+        "石磊 院长 甲院; 白敏 理事长 乙会",
+    ),
+    "of": ("来自{甲院|O}的{院长|T}{石磊|P}说。", "石磊 院长 甲院"),
+    "the one outside the brackets": ("{抗癌协会|O}（{CACA|O}）{秘书长|T}{石磊|P}。", "石磊 秘书长 抗癌协会"),
+    "brackets that say nothing": ("{甲院|O}{副院长|T}（主持工作）{石磊|P}。", "石磊 副院长 甲院"),
+    "a list under one title": (
+        "{甲院|O}{副院长|T}{石磊|P}、{白敏|P}和{李毅|P}出席。",
+        "石磊 副院长 甲院; 白敏 副院长 甲院; 李毅 副院长 甲院",
+    ),
+    "each with a title, one organization": (
+        "{甲院|O}{院长|T}{石磊|P}，{副院长|T}{白敏|P}、{李毅|P}出席。",
+        "石磊 院长 甲院; 白敏 副院长 甲院; 李毅 副院长 甲院",
+    ),
+    "an office that names its place": (
+        "{甲院|O}{院长|T}{石磊|P}、{盐河市副市长|T}{白敏|P}出席。",
+        "石磊 院长 甲院; 白敏 盐河市副市长 -",
+    ),
+    "our own": ("{甲院|O}{院长|T}{石磊|P}、我校{副校长|T}{白敏|P}出席。", "石磊 院长 甲院; 白敏 副校长 -"),
+    "a bare noun for an organization named": ("{抗癌协会|O}来访，协会{会长|T}{石磊|P}介绍。", "石磊 会长 抗癌协会"),
+    "a bare noun for none": ("{甲院|O}来访，协会{会长|T}{石磊|P}介绍。", "石磊 会长 -"),
+    "a title, and where its holder comes from": (
+        "{力学学会|O}{副理事长|T}、{海岳大学|O}{石磊|P}{教授|T}到会。",
+        "石磊 副理事长 力学学会; 石磊 教授 海岳大学",
+    ),
+    "a description before the name": ("{果树所|O}育种专家{石磊|P}{研究员|T}授课。", "石磊 研究员 果树所"),
+    # After the name.
+    "title after the name": ("{白静慧|P}{教授|T}主讲。", "白静慧 教授 -"),
+    "surname and title": ("{谢|P}{书记|T}说。", "谢 书记 -"),
+    "organization, person, title": ("{甲院|O}{石磊|P}{教授|T}主讲。", "石磊 教授 甲院"),
+    "a rank conferred by another": ("{甲会|O}{理事长|T}{石磊|P}{院士|T}。", "石磊 理事长 甲会; 石磊 院士 -"),
+    "a rank conferred by the same": (
+        "{数学学院|O}{院长|T}{石磊|P}{教授|T}。",
+        "石磊 院长 数学学院; 石磊 教授 数学学院",
+    ),
+    "a list before one title": ("{石磊|P}、{白敏|P}、{李毅|P}{教授|T}。", "石磊 教授 -; 白敏 教授 -; 李毅 教授 -"),
+    "titles on both sides, none between": (
+        "{院长|T}{石磊|P}{教授|T}{副院长|T}{白敏|P}",
+        "石磊 院长 -; 石磊 教授 -; 白敏 副院长 -",
+    ),
+    "in brackets": ("{石磊|P}（{甲院|O}{院长|T}）、{白敏|P}（{董事|T}）", "石磊 院长 甲院; 白敏 董事 -"),
+    "the organization in brackets": ("{石磊|P}{教授|T}（{海岳大学|O}）连线。", "石磊 教授 海岳大学"),
+    "apposition": (
+        "{石磊|P}，{甲院|O}{院长|T}、{乙会|O}{会长|T}。",
+        "石磊 院长 甲院; 石磊 会长 乙会",
+    ),
+    "curriculum vitae": (
+        "{石磊|P}，男，汉族，1979年11月生，工学博士，{高级工程师|T}。2004年起任{甲厂|O}{室主任|T}，现任{乙厂|O}{厂长|T}。",
+        "石磊 高级工程师 -; 石磊 室主任 甲厂; 石磊 厂长 乙厂",
+    ),
+    # By a verb.
+    "becomes": ("{石磊|P}同志任{甲院|O}{院长|T}。", "石磊 院长 甲院"),
+    "is elected, the event between": (
+        "{石磊|P}{当选|E}{会长|T}，{白敏|P}被{聘任|E}为{顾问|T}。",
+        "石磊 会长 -; 白敏 顾问 -",
+    ),
+    "is elected, having a post": (
+        "{甲院|O}{院长|T}{石磊|P}{当选|E}为{乙会|O}{会长|T}。",
+        "石磊 院长 甲院; 石磊 会长 乙会",
+    ),
+    "of what the sentence founds": (
+        "会议同意{成立|F}{标准工作组|O}，由{石磊|P}任{组长|T}。",
+        "石磊 组长 标准工作组",
+    ),
+    "a list with its number": (
+        "{白敏|P}、{李毅|P}等12名同志任{副主任委员|T}。",
+        "白敏 副主任委员 -; 李毅 副主任委员 -",
+    ),
+    "a list of titled persons": (
+        "{甲院|O}{院长|T}{石磊|P}、{乙院|O}{院长|T}{白敏|P}为{理事|T}。",
+        "石磊 院长 甲院; 石磊 理事 -; 白敏 院长 乙院; 白敏 理事 -",
+    ),
+    "resumption": (
+        "{石磊|P}为{主任委员|T}，{白敏|P}、{李毅|P}为{副主任委员|T}。",
+        "石磊 主任委员 -; 白敏 副主任委员 -; 李毅 副主任委员 -",
+    ),
+    "one after the other": ("{石磊|P}任{秘书长|T}兼{会计|T}。", "石磊 秘书长 -; 石磊 会计 -"),
+    "for others": ("{石磊|P}为新任{会长|T}颁发聘书。", ""),
+    "the next one's post": ("{石磊|P}任{会长|T}，{副会长|T}{白敏|P}致辞。", "石磊 会长 -; 白敏 副会长 -"),
+    # Lists, captions, tables.
+    "colons": (
+        "{会长|T}：{石磊|P}；{副会长|T}：{白敏|P}、{李毅|P}",
+        "石磊 会长 -; 白敏 副会长 -; 李毅 副会长 -",
+    ),
+    "colons in lines, with where they come from": (
+        "{学术委员会|O}\n{主任委员|T}：{石磊|P}（{甲院|O}）\n{委员|T}（2名）：\n{白敏|P} {李毅|P}",
+        "石磊 主任委员 学术委员会; 白敏 委员 -; 李毅 委员 -",
+    ),
+    "entrusted": ("{会长|T}由{甲院|O}{院长|T}{石磊|P}担任。", "石磊 会长 -; 石磊 院长 甲院"),
+    "caption": ("图1 {甲院|O}{院长|T}{石磊|P}致辞\n图2 {白敏|P}{教授|T}授课", "石磊 院长 甲院; 白敏 教授 -"),
+    "a table of names": (
+        "{石磊|P}  {甲院|O}{院长|T}\n{白敏|P}  {乙院|O}{书记|T}",
+        "石磊 院长 甲院; 白敏 书记 乙院",
+    ),
+    # Damaged and Traditional.
+    "Traditional": ("{省學會|O}{會長|T}{王進龍|P}與{秘書長|T}{白靜慧|P}。", "王進龍 會長 省學會; 白靜慧 秘書長 省學會"),
+    "pinyin in brackets": ("{抗癌協(xié)會|O}{會(huì)長|T}{王進龍|P}", "王進龍 會(huì)長 抗癌協(xié)會"),
+    "half-width commas": ("{石磊|P}任{會長|T},{白敏|P}任{顧問|T}", "石磊 會長 -; 白敏 顧問 -"),
+    "names spaced out": ("{会 长|T}:{石 磊|P} {白 敏|P}", "石 磊|会 长|-; 白 敏|会 长|-"),
+    "broken lines": ("{甲院|O}\n{院长|T}{石磊|P}、\n{副院长|T}{白敏|P}", "石磊 院长 甲院; 白敏 副院长 甲院"),
+    # None.
+    "a person without a title": ("{石磊|P}到{甲院|O}看望患者。", ""),
+    "a title without a person": ("应到{理事|T}9人，{甲院|O}{院长|T}致辞。{石磊|P}出席。", ""),
+    "another sentence": ("{甲院|O}召开会议。{院长|T}{石磊|P}致辞。", "石磊 院长 -"),
+}
+
+
+@pytest.mark.parametrize(("marked", "expected"), CASES.values(), ids=CASES.keys())
+def test_reads(marked: str, expected: str) -> None:
+    document = parse(marked)
+    roles = []
+    for role in filter(None, expected.split("; ")):
+        person, title, organization = role.split("|" if "|" in role else " ")
+        roles.append((person, title, None if organization == "-" else organization))
+    assert surface(document, read(document)[0]) == roles
+
+
+# A list that counts: title, claimed, found.
+ROSTERS = {
+    "digits": ("{白敏|P}、{李毅|P}等12名同志任{副主任委员|T}。", [("副主任委员", 12, 2)]),
+    "Chinese digits": ("{白敏|P}、{李毅|P}等一百零八人{当选|E}{委员|T}。", [("委员", 108, 2)]),
+    "without 等": ("{白敏|P}、{李毅|P}、{石磊|P}三人{当选|E}{理事|T}。", [("理事", 3, 3)]),
+    "none named": ("{选举|E}产生{委员|T}51名、{常务委员|T}十七名。", [("委员", 51, 0), ("常务委员", 17, 0)]),
+    "under its title": ("{委员|T}（二十名）：{白敏|P}、{李毅|P}", [("委员", 20, 2)]),
+    "about": ("{白敏|P}等四十余名同志任{委员|T}。", []),
+    "no election": ("应到{理事|T}67人，实到58人。", []),
+    "no number": ("{白敏|P}、{李毅|P}任{委员|T}。", []),
+}
+
+
+@pytest.mark.parametrize(("marked", "expected"), ROSTERS.values(), ids=ROSTERS.keys())
+def test_counts(marked: str, expected: list[tuple[str, int, int]]) -> None:
+    document = parse(marked)
+    rosters = read(document)[1]
+    assert [(document.entities[r.title].text, r.claimed, r.found) for r in rosters] == expected
+
+
+@pytest.mark.parametrize(
+    ("digits", "number"),
+    [
+        ("12", 12),
+        ("十", 10),
+        ("十二", 12),
+        ("二十", 20),
+        ("两百", 200),
+        ("一百零八", 108),
+        ("三百二十一", 321),
+        ("一二〇", 120),
+    ],
+)
+def test_knows_numbers(digits: str, number: int) -> None:
+    assert grammar._number(digits) == number
+
+
+def test_a_triple_is_given_once_with_the_score_of_its_weakest_part() -> None:
+    text = "甲院院长石磊。甲院院长石磊。"
+    spans = [(0, 2, "ORG", 0.5), (2, 4, "TITLE", 0.9), (4, 6, "PER", 0.8)]
+    spans += [(start + 7, end + 7, label, 0.99) for start, end, label, _ in spans]
+    entities = [Entity(start, end, text[start:end], label, score) for start, end, label, score in spans]
+    assert find_roles(text, entities) == ([Role(2, 1, 0, 0.5)], [])
+
+
+def test_every_row_of_the_table_names_its_link() -> None:
+    """No row is dead: some pair of kinds and some words reach it first (hand-written, in the table's order)."""
+    words = [
+        ("TT", "\n"), ("PT", "“"), ("OT", "原"), ("OO", "原"), ("PT", "同志"), ("TP", "、著名专家"), ("OP", "青年教师"),
+        ("TT", "兼"), ("PP", "、"), ("PP", "，"), ("PT", "，男，汉族，"), ("TP", "名单："), ("PT", "等12名同志"),
+        ("PT", "被推举为"), ("PO", "担任"), ("PO", "，男，1970年生，现任"), ("TT", "并被选为"), ("TO", "，2011年起任"),
+    ]  # fmt: skip
+    assert [grammar._link(gap, *pair) for pair, gap in words] == [link for link, _, _ in LINKS]
+
+
+ANY_ENTITIES = st.lists(
+    st.tuples(st.integers(0, 6), st.integers(0, 5), st.sampled_from(LABELS[:4]), st.floats(0, 1)), max_size=30
+)
+ANY_WORDS = st.lists(
+    st.sampled_from([*"、，。；：（）\n 王李任为兼等人12十名的和由原", "当选", "，现任", "产生", "第三届", "同志"])
+    | st.characters(),
+    max_size=80,
+).map("".join)
+
+
+@given(ANY_WORDS, ANY_ENTITIES)
+def test_any_entities_over_any_text(text: str, drawn: list[tuple[int, int, str, float]]) -> None:
+    entities, end = [], 0
+    for gap, length, label, score in drawn:
+        start = end + gap
+        end = start + length
+        entities.append(Entity(start, end, text[start:end], label, score))
+    roles, rosters = find_roles(text, entities)
+    for role in roles:
+        assert entities[role.person].label == "PER"
+        assert entities[role.title].label == "TITLE"
+        assert role.organization is None or entities[role.organization].label == "ORG"
+        parts = [role.person, role.title] + ([] if role.organization is None else [role.organization])
+        assert role.score == min(entities[part].score for part in parts)
+    triples = [
+        (entities[r.person].text, entities[r.title].text, r.organization is not None and entities[r.organization].text)
+        for r in roles
+    ]
+    assert len(set(triples)) == len(triples)
+    for roster in rosters:
+        assert entities[roster.title].label == "TITLE"
+        assert 0 <= roster.found <= len(entities)
+        assert roster.claimed >= 0
+
+
+def test_a_long_roster_costs_one_claim_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linear by structure: each entity is read once, each gap is matched once, each person claimed once."""
+    names = ["王" + "".join("甲乙丙丁戊己庚辛壬癸"[int(digit)] for digit in str(i)) for i in range(5000)]
+    document = parse("、".join(f"{{{name}|P}}" for name in names) + "等5000名同志任{委员|T}。")
+    readers, gaps = [], []
+
+    class Counting(grammar._Reader):
+        def __init__(self, entities: list[Entity]) -> None:
+            super().__init__(entities)
+            readers.append(self)
+
+        def read(self, index: int, gap: str) -> None:
+            gaps.append(gap)
+            super().read(index, gap)
+
+    monkeypatch.setattr(grammar, "_Reader", Counting)
+    roles, rosters = read(document)
+    assert len(roles) == len(readers[0].claims) == 5000
+    assert rosters == [Roster(5000, 5000, 5000)]
+    assert len(gaps) == 5001
+    assert sum(map(len, gaps)) < len(document.text)
+
+
+@pytest.mark.skipif(not ORIGINAL.is_dir(), reason="data/original is not in this checkout")
+def test_agrees_with_the_original_corpus() -> None:
+    right = found = stated = 0
+    for path in sorted(ORIGINAL.rglob("*.txt")):
+        document = read_markup(path)
+        got = set(surface(document, read(document)[0]))
+        gold = {tuple(part and part.replace("\n", "") for part in role) for role in document.roles}
+        right, found, stated = right + len(got & gold), found + len(got), stated + len(gold)
+    assert 2 * right / (found + stated) >= 0.93

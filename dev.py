@@ -54,8 +54,8 @@ def run(command: Sequence[str], cwd: Path = ROOT) -> None:
 
 
 def extract(arguments: Sequence[str]) -> None:
-    pages = arguments or [str(path.relative_to(ROOT)) for path in sorted((ROOT / "data/samples").glob("*.txt"))]
-    run([set_up(""), "-m", "renshi", "extract", *pages])
+    samples = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "data/samples").glob("*.txt"))]
+    run([set_up(""), "-m", "renshi", "extract", *(arguments or ["--format", "text", *samples])])
 
 
 def test(arguments: Sequence[str]) -> None:

@@ -70,7 +70,10 @@ def extract(
     format: Annotated[
         str | None,
         typer.Option(
-            "--format", "-f", metavar="NAME", help="jsonl, csv or html. Default: as OUT's suffix says, else jsonl."
+            "--format",
+            "-f",
+            metavar="NAME",
+            help="jsonl, csv, html or text. Default: as OUT's suffix says, else jsonl.",
         ),
     ] = None,
     model: Annotated[

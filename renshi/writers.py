@@ -1,4 +1,4 @@
-"""Records to JSON lines, CSV or a page to look at; each writer takes them one by one and keeps none."""
+"""Records to JSON lines, CSV, a page to look at or lines to read; each writer takes them one by one and keeps none."""
 
 from __future__ import annotations
 
@@ -7,13 +7,23 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from html import escape
-from itertools import groupby
 from typing import ClassVar, TextIO
 
 from renshi.labels import EVENT_TYPES, LABEL_NAMES, event_type
-from renshi.records import Entity, Failure, Record
+from renshi.records import Entity, Failure, Record, Role
 
-__all__ = ["FORMATS", "PAGE_HEAD", "CsvWriter", "HtmlWriter", "JsonlWriter", "Writer", "escaped", "marked_text"]
+__all__ = [
+    "FORMATS",
+    "PAGE_HEAD",
+    "CsvWriter",
+    "HtmlWriter",
+    "JsonlWriter",
+    "TextWriter",
+    "Writer",
+    "by_organization",
+    "escaped",
+    "marked_text",
+]
 
 
 class Writer(ABC):
@@ -83,6 +93,27 @@ def _cell(text: str) -> str:
     )
 
 
+class TextWriter(Writer):
+    """For reading on a terminal: what took place, and who holds which post, organization by organization."""
+
+    def write(self, record: Record | Failure) -> None:
+        lines = [f"── {record.id}"]
+        if isinstance(record, Failure):
+            lines.append(f"failed: {record.message}")
+        else:
+            lines += [
+                f"{EVENT_TYPES[e.type].chinese} {EVENT_TYPES[e.type].english} {e.score:.2f}" for e in record.event_types
+            ]
+            for organization, roles in by_organization(record):
+                lines.append(organization or "—")
+                for role in roles:
+                    person, title = record.entities[role.person].text, record.entities[role.title].text
+                    lines.append(f"    {title}  {person}".replace("\n", ""))
+            lines += [f"{record.entities[r.title].text}: {r.claimed} claimed, {r.found} named" for r in record.rosters]
+            lines += ["nothing found"] if len(lines) == 1 else []
+        self._stream.write("\n".join(lines).encode("utf-8", "replace").decode("utf-8") + "\n\n")
+
+
 class HtmlWriter(Writer):
     """One page for all documents: the text with its spans, the roles, the rosters, the event types. No script, nothing
     from elsewhere, everything escaped."""
@@ -124,27 +155,14 @@ def _roles(record: Record) -> str:
     if not record.roles:
         return '<p class="none">No role was found.</p>\n'
     rows = []
-    ordered = sorted(record.roles, key=lambda role: _first_mention(record, role.organization))
-    for organization, group in groupby(ordered, key=lambda role: _name(record, role.organization)):
-        held = list(group)
+    for organization, held in by_organization(record):
         for number, role in enumerate(held):
-            first = f'<td lang="zh" rowspan="{len(held)}">{organization}</td>' if number == 0 else ""
-            rest = "".join(f'<td lang="zh">{_name(record, index)}</td>' for index in (role.title, role.person))
+            first = f'<td lang="zh" rowspan="{len(held)}">{escaped(organization or "—")}</td>' if number == 0 else ""
+            texts = (record.entities[index].text for index in (role.title, role.person))
+            rest = "".join(f'<td lang="zh">{escaped(text)}</td>' for text in texts)
             rows.append(f"<tr>{first}{rest}<td>{role.score:.2f}</td></tr>")
     head = "<tr><th>机构 Organization</th><th>职务 Title</th><th>人物 Person</th><th>Score</th></tr>"
     return f'<div class="wide"><table><thead>{head}</thead>\n<tbody>{"".join(rows)}</tbody></table></div>\n'
-
-
-def _name(record: Record, index: int | None) -> str:
-    return "—" if index is None else escaped(record.entities[index].text)
-
-
-def _first_mention(record: Record, organization: int | None) -> tuple[bool, int]:
-    """Orders roles by organization, each where it first comes up; those without one stand last."""
-    if organization is None:
-        return True, 0
-    name = record.entities[organization].text
-    return False, next(entity.start for entity in record.entities if entity.label == "ORG" and entity.text == name)
 
 
 def _rosters(record: Record) -> str:
@@ -225,5 +243,21 @@ mark::after { content: attr(data-label); font-size: .62rem; margin-left: .2rem; 
 <mark class="org" data-label="机构">organization</mark> <mark class="event" data-label="…">event</mark></span></header>
 """
 
-FORMATS: dict[str, Callable[[TextIO], Writer]] = {"jsonl": JsonlWriter, "csv": CsvWriter, "html": HtmlWriter}
+
+def by_organization(record: Record) -> list[tuple[str | None, list[Role]]]:
+    """The roles grouped by the organization's name, in the order in which the names come up; those without one last."""
+    groups: dict[str | None, list[Role]] = {}
+    for role in record.roles:
+        groups.setdefault(None if role.organization is None else record.entities[role.organization].text, []).append(
+            role
+        )
+    return sorted(groups.items(), key=lambda group: group[0] is None)
+
+
+FORMATS: dict[str, Callable[[TextIO], Writer]] = {
+    "jsonl": JsonlWriter,
+    "csv": CsvWriter,
+    "html": HtmlWriter,
+    "text": TextWriter,
+}
 """Output formats by the name, and the suffix, that chooses them."""

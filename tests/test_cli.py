@@ -56,10 +56,10 @@ def test_help_and_version_load_no_torch() -> None:
 
 WRONG = [
     (["extract"], "no file was given; name .txt or .jsonl files, or - for standard input: renshi extract page.txt"),
-    (["extract", "{page}", "-f", "xml"], "format 'xml' is unknown; formats are jsonl, csv, html"),
+    (["extract", "{page}", "-f", "xml"], "format 'xml' is unknown; formats are jsonl, csv, html, text"),
     (
         ["extract", "{page}", "-o", "out.doc"],
-        "out.doc: its suffix names no format; formats are jsonl, csv, html: say which with --format",
+        "out.doc: its suffix names no format; formats are jsonl, csv, html, text: say which with --format",
     ),
     (["extract", "{page}", "-o", "nowhere/out.csv"], "nowhere/out.csv: there is no folder nowhere; make it first"),
     (["extract", "{page}", "-o", "{page}", "-f", "jsonl"], "{page}: is one of the inputs; write to another file"),

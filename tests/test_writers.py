@@ -148,3 +148,11 @@ def test_html_knows_every_event_type() -> None:
     html = written("html", Record("x", "", event_types=events))
     assert all(info.chinese in html for info in EVENT_TYPES.values())
     assert "No role was found." in html
+
+
+def test_text_is_for_reading() -> None:
+    assert written("text", RECORD, FAILURE, Record("z", "")) == (
+        "── 页/1\n成立 founding 0.70\n省学会\n    会长  王进龙\n—\n    会长  王进龙\n会长: 12 claimed, 1 named\n\n"
+        f"── <b>x\nfailed: {FAILURE.message}\n\n"
+        "── z\nnothing found\n\n"
+    )

@@ -18,7 +18,8 @@ from renshi.records import Document, Failure, Record
 __all__ = ["app", "main"]
 
 FAILED, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
-"""Exit statuses: some document failed; the command itself was wrong; ^C; the reader of the output went away."""
+"""Exit statuses: some document failed; the command was wrong or its output could not be written; ^C; the reader of the
+output went away."""
 
 _SHOWN_FAILURES = 20
 
@@ -49,7 +50,8 @@ def _options(
 
 
 @app.command(
-    epilog="Exit status: 0 all read; 1 some document failed, the others are written; 2 the command was wrong; 130 ^C.",
+    epilog="Exit status: 0 all read; 1 some document failed, the others are written; 2 the command was wrong or OUT could "
+    "not be written; 130 ^C; 141 the reader of the output went away.",
     no_args_is_help=False,
 )
 def extract(
@@ -110,8 +112,7 @@ def extract(
         typer.echo("renshi: interrupted" + (f"; {output} was not written" if output else ""), err=True)
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:
-        # Whoever read the output has enough (| head). Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # whoever read it has enough (| head)
         raise typer.Exit(BROKEN_PIPE) from None
 
 
@@ -123,6 +124,11 @@ def main() -> None:
 def _fail(message: str) -> typer.Exit:
     typer.echo(f"renshi: {message}", err=True)
     return typer.Exit(USAGE)
+
+
+def _drop_output() -> None:
+    """Sends what standard output still holds nowhere: Python would complain once more when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _inputs(files: list[str] | None) -> list[str]:
@@ -146,18 +152,30 @@ def _check_output(output: str | None, names: list[str]) -> None:
     if output is None:
         return
     path = Path(output)
-    if path.is_dir():
-        raise _fail(f"{output}: is a folder; name a file in it, such as {path.as_posix()}/records.jsonl")
-    if not path.parent.is_dir():
-        raise _fail(f"{output}: there is no folder {path.parent}; make it first")
-    if any(name != "-" and Path(name).exists() and path.exists() and path.samefile(name) for name in names):
+    try:
+        if path.is_dir():
+            raise _fail(f"{output}: is a folder; name a file in it, such as {path.as_posix()}/records.jsonl")
+        if not path.parent.is_dir():
+            raise _fail(f"{output}: there is no folder {path.parent}; make it first")
+        if path.exists() and not path.is_file():  # the renaming at the end would put a file in the device's place
+            raise _fail(f"{output}: is a device or a pipe; send standard output there: > {output}")
+    except OSError as error:
+        raise _fail(f"{output}: cannot be written ({error.strerror})") from error
+    if any(name != "-" and _same_file(path, name) for name in names):
         raise _fail(f"{output}: is one of the inputs; write to another file")
+
+
+def _same_file(path: Path, name: str) -> bool:
+    try:
+        return path.samefile(name)
+    except OSError:  # one of them is not there; the reading of the inputs will tell
+        return False
 
 
 def _check_encoding(encoding: str) -> None:
     try:
         "".encode(encoding)
-    except LookupError:
+    except (LookupError, UnicodeError):  # the encoding "undefined" raises the latter
         raise _fail(f"encoding {encoding!r} is unknown; such as utf-8, gb18030, big5") from None
 
 
@@ -177,7 +195,8 @@ def _extract(names: list[str], output: str | None, writer_name: str, encoding: s
     counts: dict[type, int] = {Record: 0, Failure: 0}
     with _open_output(output, writer_name) as stream:
         writer = FORMATS[writer_name](stream)
-        for record in extractor.extract(_progress(read_documents(names, encoding))):
+        documents = read_documents(names, encoding)
+        for record in extractor.extract(_progress(documents) if _bar_fits(stream) else documents):
             writer.write(record)
             if output is None:
                 stream.flush()
@@ -189,8 +208,8 @@ def _extract(names: list[str], output: str | None, writer_name: str, encoding: s
     if counts[Failure]:
         more = counts[Failure] - _SHOWN_FAILURES
         shown = f" ({more} not shown here)" if more > 0 else ""
-        total = sum(counts.values())
-        typer.echo(f"renshi: {counts[Failure]} of {total} documents failed{shown}; the others were written", err=True)
+        others = "; the others were written" if counts[Record] else ""
+        typer.echo(f"renshi: {counts[Failure]} of {sum(counts.values())} documents failed{shown}{others}", err=True)
     return FAILED if counts[Failure] else 0
 
 
@@ -199,18 +218,27 @@ def _open_output(output: str | None, writer_name: str) -> Iterator[TextIO]:
     """Standard output, or a temporary file that becomes `output` when all is written and vanishes otherwise."""
     from renshi.writers import FORMATS
 
+    encoding = FORMATS[writer_name].encoding
     if output is None:
+        if sys.stdout is None:  # `>&-`
+            raise _fail("standard output is closed; name a file with --output")
         reconfigure = getattr(sys.stdout, "reconfigure", None)
-        if reconfigure:  # whatever the locale says: records are UTF-8, and line ends are the writer's own
-            reconfigure(encoding="utf-8", newline="")
-        yield sys.stdout
+        if reconfigure:  # whatever the locale says: the bytes are those of a file, and line ends are the writer's own
+            reconfigure(encoding=encoding, newline="")
+        try:
+            yield sys.stdout
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            _drop_output()
+            raise _fail(f"standard output could not be written ({error.strerror or error})") from error
         return
-    encoding = getattr(FORMATS[writer_name], "encoding", "utf-8")
-    path = Path(output)
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise _fail(f"{output}: cannot be written ({error.strerror})") from error
+        path = Path(output).resolve()  # a link stays, and what it points to is replaced
+        # Not named after `path`, which may be as long as names can be.
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".renshi-")
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, before Python 3.13
+        raise _fail(f"{output}: cannot be written ({getattr(error, 'strerror', None) or error})") from error
     partial = Path(name)
     try:
         with os.fdopen(handle, "w", encoding=encoding, newline="") as stream:
@@ -226,15 +254,17 @@ def _open_output(output: str | None, writer_name: str) -> Iterator[TextIO]:
         raise
 
 
-def _progress(documents: Iterable[Document | Failure]) -> Iterator[Document | Failure]:
-    """The documents, counted on standard error where that is a terminal."""
-    if not sys.stderr.isatty():
-        yield from documents
-        return
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+def _bar_fits(stream: TextIO) -> bool:
+    """Whether standard error is a terminal, and one into which the records do not go too."""
+    return sys.stderr is not None and sys.stderr.isatty() and not stream.isatty()
 
-    columns = (SpinnerColumn(), TextColumn("documents read"), MofNCompleteColumn(), TimeElapsedColumn())
+
+def _progress(documents: Iterable[Document | Failure]) -> Iterator[Document | Failure]:
+    """The documents, counted on standard error."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.completed:,} documents read"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         yield from progress.track(documents, total=None)
 

@@ -24,15 +24,24 @@ def read_documents(inputs: Sequence[str], encoding: str = "utf-8") -> Iterator[D
 
     A text is taken as it stands, line breaks included, for offsets count the user's own characters; only a byte order
     mark at its beginning is dropped. A document is named by its path, or by its ``id``, or by path and line.
+
+    Raises:
+        LookupError: Python knows no such encoding.
     """
     for name in inputs:
         try:
             if name == "-":
-                yield _decode(name, sys.stdin.buffer.read(), encoding)
+                yield _read_standard_input(encoding)
             else:
                 yield from _read_file(name, encoding)
         except OSError as error:
             yield Failure(name, type(error).__name__, _explain(name, error))
+
+
+def _read_standard_input(encoding: str) -> Document | Failure:
+    if sys.stdin is None:  # `<&-`, or a process without a console
+        return Failure("-", "ValueError", "-: standard input is closed; name a file, or send one: < page.txt")
+    return _decode("-", sys.stdin.buffer.read(), encoding)
 
 
 def _read_file(name: str, encoding: str) -> Iterator[Document | Failure]:
@@ -67,7 +76,9 @@ def _read_text(name: str, file: BinaryIO, encoding: str) -> Iterator[Document | 
 def _read_json_lines(name: str, file: BinaryIO, _: str) -> Iterator[Document | Failure]:
     for number, line in enumerate(file, start=1):
         place = f"{name}:{number}"
-        decoded = _decode(place, line, "utf-8")
+        decoded = _decode(
+            place, line, "utf-8", "JSON lines are UTF-8, whatever --encoding says: save the file as UTF-8"
+        )
         if isinstance(decoded, Failure):
             yield decoded
         elif decoded.text.strip():
@@ -105,18 +116,18 @@ def _kind(value: object) -> str:
     )
 
 
-def _decode(name: str, data: bytes, encoding: str) -> Document | Failure:
-    if encoding.lower().replace("_", "-") in ("utf-8", "utf8") and data.startswith(codecs.BOM_UTF8):
-        data, skipped = data[len(codecs.BOM_UTF8) :], len(codecs.BOM_UTF8)
-    else:
-        skipped = 0
+def _decode(name: str, data: bytes, encoding: str, advice: str = "") -> Document | Failure:
+    utf8 = codecs.lookup(encoding).name == "utf-8"
+    skipped = len(codecs.BOM_UTF8) if utf8 and data.startswith(codecs.BOM_UTF8) else 0
     try:
-        return Document(name, data.decode(encoding))
+        return Document(name, data[skipped:].decode(encoding))
     except UnicodeDecodeError as error:
-        message = (
-            f"{name}: byte {error.start + skipped} (0x{data[error.start]:02x}) is not valid {encoding}; "
-            "save the file as UTF-8, or name its encoding, such as --encoding gb18030"
-        )
+        position = error.start + skipped
+        if not advice and utf8:
+            advice = "save the file as UTF-8, or name its encoding, such as --encoding gb18030"
+        elif not advice:
+            advice = "name the encoding that it is in, such as --encoding utf-8"
+        message = f"{name}: byte {position} (0x{data[position]:02x}) is not valid {encoding}; {advice}"
         return Failure(name, "UnicodeDecodeError", message)
 
 

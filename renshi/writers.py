@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
 from typing import ClassVar, TextIO
 
@@ -82,15 +83,18 @@ class CsvWriter(Writer):
             self._rows.writerow([_cell(record.id), *texts, role.score, events, *offsets])
 
 
+# OWASP, CSV injection; full-width signs included, which East Asian versions take for the ASCII ones.
+_FORMULA = re.compile(r"[\t\r]|\s*[-=+@＝＋－＠]")
+
+
 def _cell(text: str) -> str:
-    """A cell's text: one that a spreadsheet program would read as a formula gets an apostrophe before it (OWASP, CSV
-    injection; full-width signs included, which East Asian versions take for the ASCII ones)."""
+    """A cell's text: one that a spreadsheet program would read as a formula gets an apostrophe before it."""
     text = text.encode("utf-8", "replace").decode("utf-8")
-    return (
-        f"'{text}"
-        if (text.lstrip()[:1] in tuple("=+-@＝＋－＠") and text.strip()) or text[:1] in ("\t", "\r")
-        else text
-    )
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+# A page must not move the cursor, recolour the terminal or turn the reading direction; a name broken by a line end is one.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 class TextWriter(Writer):
@@ -108,10 +112,11 @@ class TextWriter(Writer):
                 lines.append(organization or "—")
                 for role in roles:
                     person, title = record.entities[role.person].text, record.entities[role.title].text
-                    lines.append(f"    {title}  {person}".replace("\n", ""))
+                    lines.append(f"    {title}  {person}")
             lines += [f"{record.entities[r.title].text}: {r.claimed} claimed, {r.found} named" for r in record.rosters]
             lines += ["nothing found"] if len(lines) == 1 else []
-        self._stream.write("\n".join(lines).encode("utf-8", "replace").decode("utf-8") + "\n\n")
+        shown = "\n".join(_CONTROL.sub("", line) for line in lines)
+        self._stream.write(shown.encode("utf-8", "replace").decode("utf-8") + "\n\n")
 
 
 class HtmlWriter(Writer):
@@ -125,7 +130,7 @@ class HtmlWriter(Writer):
         if isinstance(record, Failure):
             kind, message = escaped(record.type), escaped(record.message)
             self._stream.write(
-                f'<article class="failed"><h2>{escaped(record.id)}</h2><p>{kind}: {message}</p></article>\n'
+                f'<article class="failed"><h2>{escaped(record.id)}</h2><p><b>Not read.</b> {message} ({kind})</p></article>\n'
             )
             return
         self._stream.write(
@@ -151,6 +156,10 @@ def _events(record: Record) -> str:
     return f'<ul class="events" aria-label="Event types">{"".join(chips)}</ul>\n' if chips else ""
 
 
+_OPEN_ROLES = 16
+"""A longer table is folded up at first, so that the text stands on the same screen."""
+
+
 def _roles(record: Record) -> str:
     if not record.roles:
         return '<p class="none">No role was found.</p>\n'
@@ -162,7 +171,11 @@ def _roles(record: Record) -> str:
             rest = "".join(f'<td lang="zh">{escaped(text)}</td>' for text in texts)
             rows.append(f"<tr>{first}{rest}<td>{role.score:.2f}</td></tr>")
     head = "<tr><th>机构 Organization</th><th>职务 Title</th><th>人物 Person</th><th>Score</th></tr>"
-    return f'<div class="wide"><table><thead>{head}</thead>\n<tbody>{"".join(rows)}</tbody></table></div>\n'
+    shown = " open" if len(rows) <= _OPEN_ROLES else ""
+    return (
+        f"<details{shown}><summary>{len(rows)} {'role' if len(rows) == 1 else 'roles'}</summary>"
+        f'<div class="wide"><table><thead>{head}</thead>\n<tbody>{"".join(rows)}</tbody></table></div></details>\n'
+    )
 
 
 def _rosters(record: Record) -> str:
@@ -193,7 +206,8 @@ def _mark(entity: Entity) -> str:
     )
 
 
-# Colours of Okabe and Ito (2008), told apart by colour-blind readers; each span bears its label's name besides.
+# The hues of Okabe and Ito (2008), told apart by colour-blind readers; each span bears its label's name besides. On its
+# own tint each has a contrast of 4.9 or more (WCAG 2 asks 4.5 of small text), which the tests compute.
 PAGE_HEAD = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -203,7 +217,7 @@ PAGE_HEAD = """<!DOCTYPE html>
 <title>renshi</title>
 <style>
 :root { color-scheme: light dark; --ground: #fbfaf7; --paper: #fff; --ink: #222; --soft: #6a665f; --line: #e3dfd6;
-  --per: #0072b2; --title: #b8590a; --org: #007a5a; --event: #a8457a; }
+  --per: #00639b; --title: #9a4a06; --org: #006b4f; --event: #98396b; }
 @media (prefers-color-scheme: dark) { :root { --ground: #16181b; --paper: #1e2125; --ink: #e6e3dc; --soft: #a09b91; --line: #353a40;
   --per: #6cb8ea; --title: #f0a04b; --org: #4fc9a2; --event: #e08ab8; } }
 * { box-sizing: border-box; }
@@ -215,20 +229,27 @@ h1 { font-size: 1.35rem; margin: 0; }
 h2 { font-size: 1rem; margin: 0 0 .8rem; overflow-wrap: anywhere; color: var(--soft); font-weight: 600; }
 article { background: var(--paper); border: 1px solid var(--line); border-radius: .6rem; padding: 1.2rem 1.4rem; margin: 0 0 1.4rem; }
 article.failed { border-left: .35rem solid #d55e00; }
+.failed p { margin: 0; overflow-wrap: anywhere; }
 ul { list-style: none; margin: 0 0 1rem; padding: 0; display: flex; flex-wrap: wrap; gap: .4rem .6rem; }
 .events li { border: 1px solid var(--event); border-radius: 1rem; padding: .05rem .8rem; font-size: .85rem; color: var(--soft); }
 .events b { color: var(--event); }
 .rosters li { font-size: .85rem; color: var(--soft); border-bottom: 1px dotted var(--title); }
 .none { color: var(--soft); font-size: .9rem; }
-.wide { overflow-x: auto; margin-bottom: 1.2rem; }
+details { margin-bottom: 1.2rem; }
+summary { cursor: pointer; font-size: .85rem; color: var(--soft); padding-bottom: .3rem; }
+.wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; }
 th { text-align: left; font-weight: 600; color: var(--soft); font-size: .8rem; }
 th, td { padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+td { min-width: 4.5em; }
 td[rowspan] { font-weight: 600; }
+th:last-child, td:last-child { min-width: 0; padding-right: 0; }
 td:last-child { font-variant-numeric: tabular-nums; color: var(--soft); }
 .text { white-space: pre-wrap; overflow-wrap: anywhere; line-height: 2.1; }
-mark { color: inherit; background: none; padding: .1rem .12rem; border-radius: .2rem; border-bottom: 2px solid; }
-mark::after { content: attr(data-label); font-size: .62rem; margin-left: .2rem; vertical-align: super; opacity: .85; }
+h2, b, td, mark { unicode-bidi: isolate; }
+mark { color: inherit; background: none; padding: .1rem .12rem; margin: 0 1px; border-radius: .2rem; border-bottom: 2px solid;
+  -webkit-box-decoration-break: clone; box-decoration-break: clone; }
+mark::after { content: attr(data-label); font-size: .68rem; margin-left: .2rem; vertical-align: super; line-height: 1; white-space: nowrap; }
 .per { border-color: var(--per); background: color-mix(in srgb, var(--per) 13%, transparent); }
 .title { border-color: var(--title); background: color-mix(in srgb, var(--title) 13%, transparent); }
 .org { border-color: var(--org); background: color-mix(in srgb, var(--org) 13%, transparent); }
@@ -254,7 +275,7 @@ def by_organization(record: Record) -> list[tuple[str | None, list[Role]]]:
     return sorted(groups.items(), key=lambda group: group[0] is None)
 
 
-FORMATS: dict[str, Callable[[TextIO], Writer]] = {
+FORMATS: dict[str, type[Writer]] = {
     "jsonl": JsonlWriter,
     "csv": CsvWriter,
     "html": HtmlWriter,

@@ -1,4 +1,5 @@
-"""The command, in real processes; a tiny model where one is needed."""
+"""The command: in real processes where streams, signals and imports are the matter, else in this one; with a tiny model,
+or with an extractor that finds nothing where only reading and writing are tested."""
 
 from __future__ import annotations
 
@@ -9,11 +10,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from renshi import __version__
+from renshi.cli import app
+from renshi.records import Document, Failure, Record
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,6 +29,30 @@ def renshi(*arguments: str | Path, **options: object) -> subprocess.CompletedPro
         [sys.executable, "-m", "renshi", *map(str, arguments)],
         capture_output=True, encoding="utf-8", env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1"}, **options,  # type: ignore[call-overload]
     )  # fmt: skip
+
+
+def run(*arguments: str | Path) -> Any:
+    """The same without a process of its own."""
+    return CliRunner().invoke(app, [*map(str, arguments)], prog_name="renshi")
+
+
+class Nothing:
+    """An extractor that finds nothing, and is interrupted at a document that says so."""
+
+    @classmethod
+    def from_pretrained(cls, *_: object, **__: object) -> Nothing:
+        return cls()
+
+    def extract(self, documents: Iterable[Document | Failure]) -> Iterator[Record | Failure]:
+        for document in documents:
+            if isinstance(document, Document) and document.text == "^C":
+                raise KeyboardInterrupt
+            yield document if isinstance(document, Failure) else Record(document.id, document.text)
+
+
+@pytest.fixture
+def nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("renshi.extractor.Extractor", Nothing)
 
 
 @pytest.fixture
@@ -37,7 +67,7 @@ def test_help_and_version_load_no_torch() -> None:
     for argument in ("--help", "--version"):
         result = subprocess.run([sys.executable, "-c", code, argument], capture_output=True, text=True, check=True)
         modules = result.stdout.split()
-        assert not {"torch", "transformers", "opencc", "tokenizers", "numpy"} & set(modules)
+        assert not {"torch", "transformers", "opencc", "tokenizers", "numpy", "rich.progress"} & set(modules)
     assert renshi("--version").stdout == f"renshi {__version__}\n"
     result = renshi("extract", "--help")
     assert result.returncode == 0
@@ -67,6 +97,8 @@ WRONG = [
         ["extract", "{page}", "-o", "{folder}", "-f", "csv"],
         "{folder}: is a folder; name a file in it, such as {folder}/records.jsonl",
     ),
+    (["extract", "{page}", "-o", "{long}.csv"], "{long}.csv: cannot be written (File name too long)"),
+    (["extract", "{page}", "--encoding", "undefined"], "encoding 'undefined' is unknown; such as utf-8, gb18030, big5"),
     (["extract", "{page}", "--encoding", "utf-9"], "encoding 'utf-9' is unknown; such as utf-8, gb18030, big5"),
     (
         ["extract", "{page}", "-m", "./no/model"],
@@ -93,11 +125,22 @@ WRONG = [
 def test_a_wrong_command_says_what_to_type(
     tiny_model: Path, page: Path, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
-    values = {"page": page, "folder": tmp_path, "model": tiny_model}
-    result = renshi(*(argument.format(**values) for argument in arguments))
-    assert result.returncode == 2
+    values = {"page": page, "folder": tmp_path, "model": tiny_model, "long": "a" * 300}
+    result = run(*(argument.format(**values) for argument in arguments))
+    assert result.exit_code == 2
     assert result.stdout == ""
     assert f"renshi: {message.format(**values)}" in result.stderr
+    assert list(tmp_path.iterdir()) == [page]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["extract"], ["extract", "{page}", "--batch-tokens", "x"], ["extract", "{page}", "--device", "tpu"], ["extact"]],
+)
+def test_a_wrong_command_shows_no_traceback(page: Path, arguments: list[str]) -> None:
+    result = renshi(*(argument.format(page=page) for argument in arguments))
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -128,7 +171,7 @@ def test_standard_input(tiny_model: Path) -> None:
 
 @pytest.mark.parametrize("name", ["out.jsonl", "out.csv", "out.html"])
 def test_the_suffix_chooses_the_format(tiny_model: Path, page: Path, tmp_path: Path, name: str) -> None:
-    assert renshi("extract", page, "-m", tiny_model, "-o", tmp_path / name).returncode == 0
+    assert run("extract", page, "-m", tiny_model, "-o", tmp_path / name).exit_code == 0
     data = (tmp_path / name).read_bytes()
     if name == "out.csv":
         assert data.startswith(b"\xef\xbb\xbfdocument,person,title,organization")
@@ -144,6 +187,78 @@ def test_the_locale_does_not_matter(tiny_model: Path, page: Path) -> None:
     assert "省学会" in json.loads(result.stdout.decode("utf-8"))["text"]
 
 
+@pytest.mark.usefixtures("nothing")
+def test_twenty_failures_are_told_and_all_are_counted(page: Path, tmp_path: Path) -> None:
+    missing = [tmp_path / f"{number}.txt" for number in range(25)]
+    result = run("extract", *missing, page)
+    assert result.exit_code == 1
+    assert len(result.stdout.splitlines()) == 26
+    *told, last = result.stderr.splitlines()
+    assert told == [f"renshi: {name}: there is no such file; check the name and the folder" for name in missing[:20]]
+    assert last == "renshi: 25 of 26 documents failed (5 not shown here); the others were written"
+    assert run("extract", missing[0]).stderr.splitlines()[-1] == "renshi: 1 of 1 documents failed"
+
+
+@pytest.mark.usefixtures("nothing")
+@pytest.mark.parametrize("name", ["jsonl", "csv", "html", "text"])
+def test_standard_output_gets_the_bytes_of_a_file(page: Path, tmp_path: Path, name: str) -> None:
+    out = tmp_path / f"out.{name}"
+    assert run("extract", page, "-o", out).exit_code == 0
+    assert run("extract", page, "-f", name).stdout_bytes == out.read_bytes()
+
+
+@pytest.mark.usefixtures("nothing")
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_what_a_link_points_to_is_written(page: Path, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (link := tmp_path / "out.jsonl").symlink_to(tmp_path / "there" / "real.jsonl")
+    assert run("extract", page, "-o", link).exit_code == 0
+    assert link.is_symlink()
+    assert json.loads((tmp_path / "there" / "real.jsonl").read_bytes())["id"] == str(page)
+
+
+@pytest.mark.usefixtures("nothing")
+@pytest.mark.skipif(os.name == "nt", reason="POSIX pipes")
+def test_a_pipe_is_not_replaced_by_a_file(page: Path, tmp_path: Path) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe")
+    result = run("extract", page, "-o", pipe, "-f", "jsonl")
+    assert result.exit_code == 2
+    assert result.stderr == f"renshi: {pipe}: is a device or a pipe; send standard output there: > {pipe}\n"
+    assert pipe.is_fifo()
+
+
+@pytest.mark.usefixtures("nothing")
+def test_a_name_as_long_as_names_can_be(page: Path, tmp_path: Path) -> None:
+    out = tmp_path / f"{'会' * 83}.csv"  # 253 bytes of 255
+    assert run("extract", page, "-o", out).exit_code == 0
+    assert out.is_file()
+
+
+@pytest.mark.usefixtures("nothing")
+def test_interrupted_it_says_what_became_of_the_output(page: Path, tmp_path: Path) -> None:
+    (stop := tmp_path / "stop.txt").write_text("^C", encoding="utf-8")
+    result = run("extract", page, stop, "-o", tmp_path / "out.jsonl")
+    assert (result.exit_code, result.stderr) == (130, f"renshi: interrupted; {tmp_path}/out.jsonl was not written\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["page.txt", "stop.txt"]
+    result = run("extract", page, stop)
+    assert (result.exit_code, result.stderr) == (130, "renshi: interrupted\n")
+    assert json.loads(result.stdout)["id"] == str(page)  # what was ready was written
+
+
+@pytest.mark.parametrize(
+    ("redirection", "message"),
+    [
+        ("> /dev/full", "standard output could not be written (No space left on device)"),
+        (">&-", "standard output is closed; name a file with --output"),
+    ],
+)
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux's device for a full disk")
+def test_standard_output_that_takes_nothing(tiny_model: Path, page: Path, redirection: str, message: str) -> None:
+    command = f'"{sys.executable}" -m renshi extract "{page}" -m "{tiny_model}" {redirection}'
+    result = subprocess.run(["bash", "-c", command], capture_output=True, encoding="utf-8", timeout=60)
+    assert (result.returncode, result.stderr) == (2, f"renshi: {message}\n")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_interrupted_it_leaves_no_half_written_file(tiny_model: Path, tmp_path: Path) -> None:
     lines = tmp_path / "pages.jsonl"
@@ -152,7 +267,7 @@ def test_interrupted_it_leaves_no_half_written_file(tiny_model: Path, tmp_path: 
     out.write_text("what was there before", encoding="utf-8")
     command = [sys.executable, "-m", "renshi", "extract", str(lines), "-m", str(tiny_model), "-o", str(out)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8")
-    while not [path for path in tmp_path.glob(".out.jsonl.*") if path.stat().st_size]:
+    while not [path for path in tmp_path.glob(".renshi-*") if path.stat().st_size]:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)

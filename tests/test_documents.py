@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -56,15 +57,51 @@ def test_invalid_bytes_are_named(tmp_path: Path) -> None:
     page.write_bytes("\ufeff会".encode() + b"\xce\xc4")
     lines.write_bytes(b'{"text": "\xff"}\n' + json.dumps({"text": "会"}).encode())
     failed, wrong_line, right_line = read(page, lines)
-    advice = "is not valid utf-8; save the file as UTF-8, or name its encoding, such as --encoding gb18030"
-    assert failed == Failure(str(page), "UnicodeDecodeError", f"{page}: byte 6 (0xce) {advice}")
-    assert wrong_line == Failure(f"{lines}:1", "UnicodeDecodeError", f"{lines}:1: byte 10 (0xff) {advice}")
+    assert failed == Failure(
+        str(page),
+        "UnicodeDecodeError",
+        f"{page}: byte 6 (0xce) is not valid utf-8; save the file as UTF-8, or name its encoding, such as --encoding gb18030",
+    )
+    assert wrong_line == Failure(
+        f"{lines}:1",
+        "UnicodeDecodeError",
+        f"{lines}:1: byte 10 (0xff) is not valid utf-8; "
+        "JSON lines are UTF-8, whatever --encoding says: save the file as UTF-8",
+    )
     assert right_line == Document(f"{lines}:2", "会")
 
 
 def test_another_encoding(tmp_path: Path) -> None:
     (tmp_path / "page.txt").write_bytes("会长".encode("gb18030"))
     assert [document.text for document in read(tmp_path / "page.txt", encoding="gb18030")] == ["会长"]  # type: ignore[union-attr]
+
+
+def test_advice_is_not_the_encoding_that_was_just_tried(tmp_path: Path) -> None:
+    (tmp_path / "page.txt").write_bytes(b"\x80")
+    (failed,) = read(tmp_path / "page.txt", encoding="gb18030")
+    assert isinstance(failed, Failure)
+    assert failed.message == (
+        f"{tmp_path}/page.txt: byte 0 (0x80) is not valid gb18030; "
+        "name the encoding that it is in, such as --encoding utf-8"
+    )
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "UTF8", "u8"])
+def test_the_byte_order_mark_goes_however_utf8_is_spelled(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "page.txt").write_bytes("\ufeff会".encode())
+    assert read(tmp_path / "page.txt", encoding=encoding) == [Document(str(tmp_path / "page.txt"), "会")]
+
+
+def test_json_lines_are_read_one_by_one(tmp_path: Path) -> None:
+    lines = tmp_path / "pages.jsonl"
+    with lines.open("w", encoding="utf-8") as file:
+        file.writelines('{"text": "会长"}\n' for _ in range(60_000))
+    tracemalloc.start()
+    count = sum(1 for _ in read_documents([str(lines)]))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert count == 60_000
+    assert peak < lines.stat().st_size / 4
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:
@@ -76,6 +113,11 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         f"{tmp_path}/page.pdf: has .pdf; accepted are .txt, .jsonl, and - for standard input"
     )
     assert isinstance(good, Document)
+
+
+def test_a_name_that_no_file_can_have(tmp_path: Path) -> None:
+    name = f"{tmp_path}/{'a' * 300}.txt"
+    assert [item.message for item in read(name)] == [f"{name}: cannot be read (File name too long)"]  # type: ignore[union-attr]
 
 
 def touch(path: Path) -> Path:
@@ -94,3 +136,6 @@ def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
 def test_standard_input_is_one_document(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("会长\n王强".encode())))
     assert read("-") == [Document("-", "会长\n王强")]
+    monkeypatch.setattr("sys.stdin", None)
+    message = "-: standard input is closed; name a file, or send one: < page.txt"
+    assert read("-") == [Failure("-", "ValueError", message)]

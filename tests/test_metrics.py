@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from seqeval.metrics import classification_report
 from seqeval.scheme import IOB2
 
-from training.metrics import bootstrap_interval, compare_sets, f1_of, paired_bootstrap, score_of
+from training.metrics import Span, bootstrap_interval, compare_sets, confuse, f1_of, paired_bootstrap, score_of
 
-Spans = list[tuple[int, int, str]]
+Spans = list[Span]
+LABELS = ("PER", "ORG", "EVENT.FOUNDING")
 
 
 def to_tags(spans: Spans, length: int) -> list[str]:
@@ -29,7 +30,7 @@ def documents(draw: st.DrawFn) -> tuple[Spans, Spans, int]:
 
     def spans() -> Spans:
         cuts = sorted(draw(st.sets(st.integers(0, length), max_size=8)))
-        parts = [(a, b, draw(st.sampled_from(["PER", "ORG", ""]))) for a, b in itertools.pairwise(cuts)]
+        parts = [(a, b, draw(st.sampled_from([*LABELS, ""]))) for a, b in itertools.pairwise(cuts)]
         return [part for part in parts if part[2]]
 
     return spans(), spans(), length
@@ -42,7 +43,7 @@ def test_agrees_with_seqeval_in_strict_mode(pages: list[tuple[Spans, Spans, int]
     if not any(gold for gold, _, _ in pages):
         return  # seqeval has nothing to report then
     report = classification_report(gold_tags, tags, mode="strict", scheme=IOB2, output_dict=True, zero_division=0)
-    for label in ("PER", "ORG", "micro avg"):
+    for label in (*LABELS, "micro avg"):
         if label not in report:
             continue
         rows = [
@@ -57,13 +58,43 @@ def test_agrees_with_seqeval_in_strict_mode(pages: list[tuple[Spans, Spans, int]
         assert score.support == expected["support"]
 
 
-def test_worked_by_hand() -> None:
-    counts = np.array([compare_sets({1, 2, 3}, {2, 3, 4, 5}), compare_sets(set(), {1}), compare_sets({9}, set())])
-    assert counts.tolist() == [[2, 3, 4], [0, 0, 1], [0, 1, 0]]
-    score = score_of(counts)
-    assert (score.precision, score.recall, score.support) == (2 / 4, 2 / 5, 5)
-    assert score.f1 == pytest.approx(2 * 2 / 9)
+# Gold: 王进龙 [0, 3) PER and 省学会 [5, 8) ORG. What was predicted; (right, predicted, gold); what became of each span.
+BY_HAND = [
+    ([(0, 3, "PER"), (5, 8, "ORG")], (2, 2, 2), {("PER", "PER"): 1, ("ORG", "ORG"): 1}),
+    ([(0, 3, "TITLE"), (5, 8, "ORG")], (1, 2, 2), {("PER", "TITLE"): 1, ("ORG", "ORG"): 1}),
+    ([(0, 2, "PER"), (5, 8, "ORG")], (1, 2, 2), {("PER", "boundary"): 1, ("ORG", "ORG"): 1}),
+    ([(0, 2, "TITLE"), (2, 4, "PER")], (0, 2, 2), {("PER", "boundary"): 1, ("ORG", "missed"): 1}),
+    ([(0, 2, "TITLE")], (0, 1, 2), {("PER", "other"): 1, ("ORG", "missed"): 1}),
+    ([(2, 6, "PER")], (0, 1, 2), {("PER", "boundary"): 1, ("ORG", "other"): 1}),
+    ([(3, 5, "PER")], (0, 1, 2), {("PER", "missed"): 1, ("ORG", "missed"): 1, ("spurious", "PER"): 1}),
+    ([], (0, 0, 2), {("PER", "missed"): 1, ("ORG", "missed"): 1}),
+]
+
+
+@pytest.mark.parametrize(("predicted", "counts", "pairs"), BY_HAND)
+def test_one_document_by_hand(
+    predicted: Spans, counts: tuple[int, int, int], pairs: dict[tuple[str, str], int]
+) -> None:
+    gold = [(0, 3, "PER"), (5, 8, "ORG")]
+    assert compare_sets(predicted, gold) == counts
+    assert confuse(predicted, gold) == pairs
+
+
+def test_all_documents_by_hand() -> None:
+    """The table's sums: 4 right of 11 predicted and 16 in gold."""
+    score = score_of(np.array([counts for _, counts, _ in BY_HAND]))
+    assert (score.precision, score.recall, score.support) == (4 / 11, 4 / 16, 16)
+    assert score.f1 == pytest.approx(2 * 4 / (11 + 16))
     assert f1_of(np.array([[0, 0, 0], [1, 1, 1]])).tolist() == [0.0, 1.0]
+
+
+@given(documents())
+def test_the_confusion_accounts_for_every_gold_span(page: tuple[Spans, Spans, int]) -> None:
+    gold, predicted, _ = page
+    pairs = confuse(predicted, gold)
+    assert sum(count for (row, _), count in pairs.items() if row != "spurious") == len(gold)
+    assert sum(count for (row, column), count in pairs.items() if row == column) == len(set(gold) & set(predicted))
+    assert sum(count for (row, _), count in pairs.items() if row == "spurious") <= len(predicted)
 
 
 def test_intervals_hold_the_score_and_narrow_with_more_documents() -> None:
@@ -77,10 +108,19 @@ def test_intervals_hold_the_score_and_narrow_with_more_documents() -> None:
 
 
 def test_a_paired_comparison_knows_the_better() -> None:
-    theirs = np.tile([[5, 10, 10]], (40, 1))
-    ours = np.tile([[7, 10, 10], [6, 10, 10]], (20, 1))
-    assert paired_bootstrap(ours, theirs) == 0.0
-    assert paired_bootstrap(theirs, ours) == 1.0
-    assert paired_bootstrap(ours, ours) == 1.0
+    """p is for the second being better."""
+    worse = np.tile([[5, 10, 10]], (40, 1))
+    better = np.tile([[7, 10, 10], [6, 10, 10]], (20, 1))
+    assert paired_bootstrap(worse, better) == 0.0
+    assert paired_bootstrap(better, worse) == 1.0
+    assert paired_bootstrap(better, better) == 1.0
     with pytest.raises(ValueError, match="40 documents against 3; a paired comparison needs the same documents"):
-        paired_bootstrap(ours, theirs[:3])
+        paired_bootstrap(better, worse[:3])
+
+
+def test_a_paired_comparison_draws_the_same_documents_for_both() -> None:
+    """Documents of very different difficulty: each system's F1 moves a lot, the difference does not."""
+    a = np.array([[1, 10, 10], [9, 10, 10]] * 20)
+    b = a + np.array([[1, 0, 0], [0, 0, 0]] * 20)
+    assert bootstrap_interval(a)[1] > score_of(b).f1
+    assert paired_bootstrap(a, b) < 0.01

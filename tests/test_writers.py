@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from renshi.labels import EVENT_TYPES, LABELS
 from renshi.records import Entity, EventType, Failure, Record, Role, Roster
-from renshi.writers import FORMATS
+from renshi.writers import FORMATS, PAGE_HEAD
 
 TEXT = "省学会会长王进龙出席成立大会。"
 RECORD = Record(
@@ -86,7 +87,7 @@ def test_no_cell_of_the_csv_is_a_formula(formula: str) -> None:
 
 
 def test_csv_is_for_spreadsheet_programs() -> None:
-    assert FORMATS["csv"].encoding == "utf-8-sig"  # type: ignore[attr-defined]
+    assert FORMATS["csv"].encoding == "utf-8-sig"
     assert written("csv", RECORD).count("\r\n") == 3
 
 
@@ -143,6 +144,57 @@ def test_html_escapes_everything(text: str) -> None:
     assert page.texts == [text * 5]
 
 
+@given(st.text(st.characters(), max_size=30))
+def test_html_shows_any_text_as_it_is(text: str) -> None:
+    html = written("html", hostile(text))
+    html.encode("utf-8")
+    shown = "".join("\ufffd" if char == "\0" or "\ud800" <= char <= "\udfff" else char for char in text)
+    assert Page(html).texts == [shown * 5]  # what HTML cannot hold is shown as U+FFFD
+
+
+def test_html_folds_up_a_long_table() -> None:
+    def page(count: int) -> str:
+        return written("html", Record("x", TEXT, RECORD.entities, [Role(2, 1, 0)] * count))
+
+    assert "<details open><summary>1 role</summary>" in page(1)
+    assert "<details open><summary>16 roles</summary>" in page(16)
+    assert "<details><summary>17 roles</summary>" in page(17)
+
+
+def test_the_failed_document_is_told_from_the_others() -> None:
+    html = written("html", FAILURE)
+    assert '<article class="failed"><h2>&lt;b&gt;x</h2><p><b>Not read.</b> bad &amp; ' in html
+    assert html.endswith("(ValueError)</p></article>\n</main></body></html>\n")
+
+
+def test_small_labels_have_the_contrast_that_wcag_asks() -> None:
+    schemes = re.findall(r"--paper: (#\w+);.*?--soft: (#\w+);.*?--per: (#\w+); --title: (#\w+); --org: (#\w+); --event: (#\w+);", PAGE_HEAD, re.S)  # fmt: skip
+    assert len(schemes) == 2  # light and dark
+    tint = 0.13
+    assert PAGE_HEAD.count(f"{tint:.0%}, transparent") == 4
+    for paper, soft, *labels in schemes:
+        assert contrast(rgb(soft), rgb(paper)) >= 4.5
+        for label in map(rgb, labels):
+            ground = [tint * part + (1 - tint) * under for part, under in zip(label, rgb(paper), strict=True)]
+            assert contrast(label, ground) >= 4.5
+
+
+def rgb(color: str) -> list[float]:
+    digits = color[1:] if len(color) == 7 else "".join(digit * 2 for digit in color[1:])
+    return [int(digits[index : index + 2], 16) / 255 for index in (0, 2, 4)]
+
+
+def contrast(color: list[float], ground: list[float]) -> float:
+    """WCAG 2.2, contrast ratio: https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio"""
+
+    def luminance(parts: list[float]) -> float:
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    dark, light = sorted((luminance(color), luminance(ground)))
+    return (light + 0.05) / (dark + 0.05)
+
+
 def test_html_knows_every_event_type() -> None:
     events = [EventType(name, 0.5) for name in EVENT_TYPES]
     html = written("html", Record("x", "", event_types=events))
@@ -155,4 +207,13 @@ def test_text_is_for_reading() -> None:
         "── 页/1\n成立 founding 0.70\n省学会\n    会长  王进龙\n—\n    会长  王进龙\n会长: 12 claimed, 1 named\n\n"
         f"── <b>x\nfailed: {FAILURE.message}\n\n"
         "── z\nnothing found\n\n"
+    )
+
+
+def test_text_leaves_the_terminal_alone() -> None:
+    entities = [Entity(0, 3, "省\n会", "ORG"), Entity(3, 6, "会\x1b长", "TITLE"), Entity(6, 9, "王\u202e强", "PER")]
+    record = Record("a\x1b[2J\nb", "", entities, [Role(2, 1, 0)], [Roster(1, 3, 1)])
+    failure = Failure("\x9bx", "ValueError", "no\rsuch\x07")
+    assert written("text", record, failure) == (
+        "── a[2Jb\n省会\n    会长  王强\n会长: 3 claimed, 1 named\n\n── x\nfailed: nosuch\n\n"
     )

@@ -4,17 +4,24 @@
 
 MODEL is a folder, a Hub id, or `default` (the model in the package). DATA is a folder or file of inline markup, or
 FORMAT:PATH for the official file of a public set (`cluener:public/cluener/dev.json`), of which only the labels that it
-annotates are scored. Prints tables; the JSON has, for each DATA:
+annotates are scored. Prints tables; exit status 1 where a document failed, 2 where nothing could be measured. The JSON:
 
-    {"documents", "characters",
+    {"model", "settings", "versions",
+     "sets":  {name: REPORT},    by the last two parts of DATA's path, or as many as tell the names apart
+     "total": REPORT}            of all sets together, where there are several
+
+    REPORT = {"documents", "characters", "failures": ["id: message"], "skipped": {reason: count},
      "spans":  {label | "micro" | "EVENT" | "EVENT, type ignored":
                    {"precision", "recall", "f1", "support", "f1_low", "f1_high"}},
      "roles":  {"from text" | "from gold entities" | "from text, person and title": …},
      "event_types": {"set": …, "first": {"accuracy", "support"}},
      "slices": {name: {…, "documents"}},
-     "confusion": {gold label | "nothing": {predicted label | "other borders" | "nothing": count}}}
+     "confusion": {gold label: {predicted label | "boundary" | "other" | "missed": count}, "spurious": {label: count}},
+     "compared": {"model", "f1", "p"}}
 
-Intervals are 95 %, by bootstrap over documents.
+Intervals are 95 %, by bootstrap over documents. `metrics.confuse` says what the words of the confusion table mean.
+Roles are scored on documents of fully annotated sets, event types where events are annotated. "skipped" counts what a
+set's reader left out. "compared", under --compare: the other model's micro F1, and p for "MODEL is better than it".
 """
 
 from __future__ import annotations
@@ -25,12 +32,13 @@ import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 import renshi
@@ -39,12 +47,12 @@ from renshi.extractor import Extractor, ExtractorError
 from renshi.labels import LABELS, event_type
 from renshi.records import Document, Entity, Failure, Record
 from renshi.roles import find_roles
-from renshi.text import HAN, normalize
-from renshi.writers import PAGE_HEAD, escaped, marked_text
-from training.metrics import Counts, bootstrap_interval, compare_sets, paired_bootstrap, score_of
+from renshi.text import HAN, is_pinyin, normalize
+from training.metrics import Counts, Span, bootstrap_interval, compare_sets, confuse, paired_bootstrap, score_of
 from training.sources import FORMATS, Example, SourceError, read_source
+from training.worst import worst_documents
 
-__all__ = ["Judged", "evaluate", "judge", "main"]
+__all__ = ["Judged", "evaluate", "judge", "main", "role_counts", "span_counts", "worst_documents"]
 
 MICRO, EVENTS, EVENTS_UNTYPED = "micro", "EVENT", "EVENT, type ignored"
 
@@ -90,14 +98,41 @@ def judge(extractor: Extractor, examples: Sequence[Example]) -> list[Judged]:
 Filter = Callable[[Judged, Entity], bool]
 
 
-def span_counts(judged: Iterable[Judged], keep: Filter = lambda item, entity: True, untyped: bool = False) -> Counts:
+def _everything(item: Judged, entity: Entity) -> bool:
+    return True
+
+
+def _is_event(item: Judged, entity: Entity) -> bool:
+    return event_type(entity.label) is not None
+
+
+def _labelled(label: str) -> Filter:
+    return lambda item, entity: entity.label == label
+
+
+def span_counts(judged: Iterable[Judged], keep: Filter = _everything, untyped: bool = False) -> Counts:
     """Counts over the entities that `keep` lets through, gold and predicted alike."""
 
-    def keys(item: Judged, entities: Sequence[Entity]) -> set[tuple[int, int, str]]:
+    def keys(item: Judged, entities: Sequence[Entity]) -> set[Span]:
         return {(e.start, e.end, e.label.split(".")[0] if untyped else e.label) for e in entities if keep(item, e)}
 
-    rows = [compare_sets(keys(item, item.predicted), keys(item, item.gold)) for item in judged]
+    return _table((keys(item, item.predicted), keys(item, item.gold)) for item in judged)
+
+
+def _table(pairs: Iterable[tuple[Iterable[Any], Iterable[Any]]]) -> Counts:
+    """Counts of (predicted, gold) sets, a row a document."""
+    rows = [compare_sets(set(predicted), set(gold)) for predicted, gold in pairs]
     return np.array(rows, dtype=np.int64).reshape(-1, 3)
+
+
+def _normalized_gold(item: Judged) -> tuple[str, list[Entity]]:
+    """The text as the extractor reads it, with the gold entities in it."""
+    normalized = normalize(item.example.text)
+    spans = [normalized.from_raw(entity.start, entity.end) for entity in item.gold]
+    return normalized.text, [
+        replace(entity, start=start, end=end, text=normalized.text[start:end])
+        for entity, (start, end) in zip(item.gold, spans, strict=True)
+    ]
 
 
 def _surface(text: str) -> str:
@@ -116,75 +151,60 @@ def _gold_roles(item: Judged) -> set[tuple[str, str, str]]:
     return {(_surface(p), _surface(t), _surface(o or "-")) for p, t, o in item.example.roles}
 
 
-def _roles_from_gold(item: Judged) -> set[tuple[str, str, str]]:
-    """The roles that the grammar reads when every entity is right."""
-    normalized = normalize(item.example.text)
-    spans = [normalized.from_raw(entity.start, entity.end) for entity in item.gold]
-    entities = [
-        replace(entity, start=start, end=end, text=normalized.text[start:end])
-        for entity, (start, end) in zip(item.gold, spans, strict=True)
-    ]
-    return _role_strings(item.gold, find_roles(normalized.text, entities)[0])
-
-
 def role_counts(judged: Sequence[Judged]) -> dict[str, Counts]:
+    """Counts of distinct (person, title, organization) strings: as the records have them, as the grammar reads them
+    when every entity is right, and as the records have them without the organization."""
     gold = [_gold_roles(item) for item in judged]
     read = [_role_strings(item.record.entities, item.record.roles) for item in judged]
-    pairs: dict[str, Iterable[tuple[set[Any], set[Any]]]] = {
-        "from text": zip(read, gold, strict=True),
-        "from gold entities": zip(map(_roles_from_gold, judged), gold, strict=True),
-        "from text, person and title": (
-            ({role[:2] for role in one}, {role[:2] for role in other}) for one, other in zip(read, gold, strict=True)
-        ),
-    }
+    grammar = [_role_strings(item.gold, find_roles(*_normalized_gold(item))[0]) for item in judged]
+
+    def persons_and_titles(roles: list[set[tuple[str, str, str]]]) -> list[set[tuple[str, str]]]:
+        return [{(person, title) for person, title, _ in document} for document in roles]
+
     return {
-        name: np.array([compare_sets(*pair) for pair in rows], dtype=np.int64).reshape(-1, 3)
-        for name, rows in pairs.items()
+        "from text": _table(zip(read, gold, strict=True)),
+        "from gold entities": _table(zip(grammar, gold, strict=True)),
+        "from text, person and title": _table(zip(persons_and_titles(read), persons_and_titles(gold), strict=True)),
     }
 
 
 def event_type_scores(judged: Sequence[Judged]) -> dict[str, Any]:
     """The sets of event types of the documents, and whether the most salient is the same."""
-    gold = [[event.type for event in document_event_types(item.example.text, item.gold)] for item in judged]
+    gold = [[event.type for event in document_event_types(*_normalized_gold(item))] for item in judged]
     read = [[event.type for event in item.record.event_types] for item in judged]
-    counts = np.array([compare_sets(*pair) for pair in zip(read, gold, strict=True)], dtype=np.int64).reshape(-1, 3)
     first = [types[:1] == wanted[:1] for types, wanted in zip(read, gold, strict=True) if wanted]
     accuracy = round(sum(first) / len(first), 4) if first else 0.0
-    return {"set": _row(counts), "first": {"accuracy": accuracy, "support": len(first)}}
+    return {
+        "set": _row(_table(zip(read, gold, strict=True))),
+        "first": {"accuracy": accuracy, "support": len(first)},
+    }
 
 
 def confusion(judged: Iterable[Judged]) -> dict[str, dict[str, int]]:
-    """For each gold label what was predicted on the span; for what is no gold span, under "nothing", what was."""
-    table: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    """The pairs of `metrics.confuse` over all documents, as a table of rows."""
+    pairs: Counter[tuple[str, str]] = Counter()
     for item in judged:
-        predicted = {(e.start, e.end): e.label for e in item.predicted}
-        gold = {(e.start, e.end) for e in item.gold}
-        for entity in item.gold:
-            found = predicted.get((entity.start, entity.end))
-            touched = any(
-                e.start < entity.end and entity.start < e.end and e.label == entity.label for e in item.predicted
-            )
-            table[entity.label][found or ("other borders" if touched else "nothing")] += 1
-        for span, label in predicted.items():
-            if span not in gold:
-                table["nothing"][label] += 1
-    return {label: dict(sorted(counts.items())) for label, counts in sorted(table.items())}
+        pairs += confuse(map(_key, item.predicted), map(_key, item.gold))
+    table: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for (row, column), count in sorted(pairs.items()):
+        table[row][column] = count
+    return dict(table)
 
 
 # ── slices ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-_DAMAGE = re.compile(
-    f"\ufffd|(?<=[{HAN}])\\?(?=[{HAN}])|(?<=[{HAN}]),(?=[{HAN}])|(?<=[{HAN}])\\([a-zà-ǜ]{{1,6}}\\)(?=[{HAN}])"
-)
+_SCRAPED = re.compile(f"\ufffd|(?<=[{HAN}])[?,](?=[{HAN}])")
+_BRACKETED = re.compile(f"(?<=[{HAN}])[(（]([^()（）]{{1,6}})[)）]")
 
 
 def is_damaged(text: str) -> bool:
-    """Two or more signs of a scraper: half-width commas between ideographs, lost characters, bracketed pinyin."""
-    return len(_DAMAGE.findall(text)) >= 2
+    """Two or more signs of a scraper: U+FFFD, ``?`` or a half-width comma between ideographs, bracketed pinyin."""
+    return len(_SCRAPED.findall(text)) + sum(map(is_pinyin, _BRACKETED.findall(text))) >= 2
 
 
 def is_traditional(text: str) -> bool:
-    """More than one ideograph in twenty is simplified by the normalization (in Traditional pages about a third is)."""
+    """More than one character in twenty is an ideograph that the normalization simplifies, by OpenCC's tables (in
+    Traditional pages about a third is)."""
     normalized = normalize(text)
     pairs = zip(normalized.text, (text[start] for start in normalized.starts.tolist()), strict=True)
     changed = sum(char != raw and raw >= "\u3400" and char >= "\u3400" and raw < "\uff00" for char, raw in pairs)
@@ -209,21 +229,27 @@ def _in_roster(item: Judged, entity: Entity) -> bool:
     return sum(other.label == "PER" and start <= other.start < end for other in item.gold) >= 5
 
 
+def _unseen(label: str, mentions: set[str]) -> Filter:
+    return lambda item, entity: entity.label == label and normalize(entity.text).text not in mentions
+
+
 def slices(judged: Sequence[Judged], seen: dict[str, set[str]]) -> dict[str, Any]:
-    """Span scores of parts of the data. `seen`: the mentions of each label in the training data."""
+    """Span scores of parts of the data, each with the number of documents that have something in it.
+
+    `seen`: the mentions of each label in the training data, normalized as the model reads them.
+    """
     table: dict[str, Any] = {}
     for name, belongs in _DOCUMENT_SLICES.items():
         part = [item for item in judged if belongs(item.example.text)]
         if part:
             table[name] = {"documents": len(part), **_row(span_counts(part))}
     filters: dict[str, Filter] = {"sentences of five persons and more": _in_roster}
-    for label in ("PER", "ORG"):
-        if seen.get(label):
-            filters[f"{label} never seen in training"] = lambda _, e, label=label: (
-                e.label == label and e.text not in seen[label]
-            )  # type: ignore[misc]
+    filters |= {
+        f"{label} never seen in training": _unseen(label, seen[label]) for label in ("PER", "ORG") if seen.get(label)
+    }
     for name, keep in filters.items():
-        table[name] = {"documents": len(judged), **_row(span_counts(judged, keep))}
+        counts = span_counts(judged, keep)
+        table[name] = {"documents": int(counts[:, 1:].any(axis=1).sum()), **_row(counts)}
     return table
 
 
@@ -237,152 +263,243 @@ def _row(counts: Counts, samples: int = 0, seed: int = 0) -> dict[str, Any]:
     return row
 
 
+def _all_span_counts(judged: Sequence[Judged], annotated: frozenset[str]) -> dict[str, Counts]:
+    """Micro, each annotated label, and events all together, with their types and without."""
+    spans = {MICRO: span_counts(judged)}
+    spans |= {label: span_counts(judged, _labelled(label)) for label in LABELS if label in annotated}
+    if any(map(event_type, annotated)):
+        spans[EVENTS] = span_counts(judged, _is_event)
+        spans[EVENTS_UNTYPED] = span_counts(judged, _is_event, untyped=True)
+    return spans
+
+
 def evaluate(judged: Sequence[Judged], seen: dict[str, set[str]], samples: int = 1000, seed: int = 0) -> dict[str, Any]:
-    """The report of one data set, as the module's docstring lays it out."""
-    annotated = frozenset().union(*(item.example.annotated for item in judged))
-    spans: dict[str, Counts] = {MICRO: span_counts(judged)}
-    for label in LABELS:
-        if label in annotated:
-            spans[label] = span_counts(judged, lambda _, entity, label=label: entity.label == label)  # type: ignore[misc]
+    """The report of one or more data sets, as the module's docstring lays it out, without what its reader skipped."""
+    annotated = frozenset[str]().union(*(item.example.annotated for item in judged))
+    with_events = [item for item in judged if any(map(event_type, item.example.annotated))]
+    with_roles = [item for item in judged if item.example.annotated >= set(LABELS)]
     report: dict[str, Any] = {
         "documents": len(judged),
         "characters": sum(len(item.example.text) for item in judged),
-        "failures": [item.failure.message for item in judged if item.failure],
+        "failures": [f"{item.failure.id}: {item.failure.message}" for item in judged if item.failure],
+        "spans": {name: _row(counts, samples, seed) for name, counts in _all_span_counts(judged, annotated).items()},
+        "slices": slices(judged, seen),
+        "confusion": confusion(judged),
     }
-    if any(map(event_type, annotated)):
-        is_event: Filter = lambda _, entity: event_type(entity.label) is not None  # noqa: E731
-        spans[EVENTS] = span_counts(judged, is_event)
-        spans[EVENTS_UNTYPED] = span_counts(judged, is_event, untyped=True)
-        report["event_types"] = event_type_scores(judged)
-    report["spans"] = {name: _row(counts, samples, seed) for name, counts in spans.items()}
-    if any(item.example.roles for item in judged):
-        report["roles"] = {name: _row(counts, samples, seed) for name, counts in role_counts(judged).items()}
-    report["slices"] = slices(judged, seen)
-    report["confusion"] = confusion(judged)
+    if with_events:
+        report["event_types"] = event_type_scores(with_events)
+    if any(item.example.roles for item in with_roles):
+        report["roles"] = {name: _row(counts, samples, seed) for name, counts in role_counts(with_roles).items()}
     return report
 
 
-def read_data(argument: str) -> list[Example]:
-    """The examples of one DATA argument; what could not be read is reported on standard error."""
+def _located(argument: str) -> tuple[str, Path]:
+    """Format and path of a DATA argument."""
     head, colon, tail = argument.partition(":")
-    name, path = (head, tail) if colon and head in FORMATS else ("markup", argument)
-    examples, report = read_source(name, Path(path))
+    return (head, Path(tail)) if colon and head in FORMATS else ("markup", Path(argument))
+
+
+def _short(path: Path, parts: int = 2) -> str:
+    """The end of a path: a name that is the same on every machine."""
+    return "/".join(path.absolute().parts[-parts:])
+
+
+def _set_names(arguments: Sequence[str]) -> list[str]:
+    """Short names that tell the sets apart. Raises SourceError where one is given twice."""
+    paths = [_located(argument)[1].absolute() for argument in arguments]
+    for parts in range(2, max(len(path.parts) for path in paths) + 1):
+        names = [_short(path, parts) for path in paths]
+        if len(set(names)) == len(names):
+            return names
+    twice = next(argument for argument, path in zip(arguments, paths, strict=True) if paths.count(path) > 1)
+    raise SourceError(f"{twice}: given twice; each DATA is one set of the report")
+
+
+@dataclass(slots=True)
+class DataSet:
+    """What one DATA argument holds, and what its reader skipped."""
+
+    examples: list[Example]
+    skipped: dict[str, int] = field(default_factory=dict)
+
+
+def read_data(argument: str) -> DataSet:
+    """Read one DATA argument; what could not be read is reported on standard error too. Raises SourceError."""
+    examples, report = read_source(*_located(argument))
     if report.skipped:
         print(report, file=sys.stderr)
-    return examples
+    return DataSet(examples, dict(report.skipped))
+
+
+def seen_mentions(arguments: Sequence[str]) -> dict[str, set[str]]:
+    """The normalized mentions of each label in the training data."""
+    seen: defaultdict[str, set[str]] = defaultdict(set)
+    for argument in arguments:
+        for example in read_data(argument).examples:
+            for entity in example.entities:
+                seen[entity.label].add(entity.text)
+    return {label: {normalize(mention).text for mention in mentions} for label, mentions in seen.items()}
+
+
+# ── on the terminal ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _plain_table(*columns: str) -> Table:
+    """A table without rules whose columns, but the first, are numbers."""
+    table = Table(columns[0], box=None, pad_edge=False)
+    for column in columns[1:]:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _score_table(section: str, rows: dict[str, Any]) -> Table:
+    last = ["documents"] if section == "slices" else []
+    table = _plain_table(section, "precision", "recall", "F1", "95 %", "gold", *last)
+    for key, row in rows.items():
+        interval = f"{row['f1_low']:.3f}–{row['f1_high']:.3f}" if "f1_low" in row else ""
+        numbers = (f"{row[part]:.3f}" for part in ("precision", "recall", "f1"))
+        table.add_row(key, *numbers, interval, f"{row['support']:,}", *(f"{row[column]:,}" for column in last))
+    return table
+
+
+def _confusion_table(confused: dict[str, dict[str, int]]) -> Table:
+    table = _plain_table("gold", "right", "boundary", "other", "missed", "spurious")
+    table.add_column("as another label on the same span")
+    spurious = confused.get("spurious", {})
+    for label in (label for label in LABELS if label in confused or label in spurious):
+        row = confused.get(label, {})
+        others = sorted((-count, name) for name, count in row.items() if name in LABELS and name != label)
+        named = ", ".join(f"{name} {-count}" for count, name in others)
+        numbers = (row.get(column, 0) for column in (label, "boundary", "other", "missed"))
+        table.add_row(label, *map(str, numbers), str(spurious.get(label, 0)), named)
+    return table
 
 
 def print_report(name: str, report: dict[str, Any], console: Console) -> None:
-    console.print(f"\n[bold]{name}[/]: {report['documents']:,} documents, {report['characters']:,} characters")
+    """The tables of one report."""
+    head = f"{report['documents']:,} documents, {report['characters']:,} characters"
+    console.print(f"\n[bold]{escape(name)}[/]: {head}")
     for section in ("spans", "roles", "slices"):
-        table = Table(section, "precision", "recall", "F1", "95 %", "gold", box=None, pad_edge=False)
-        for column in table.columns[1:]:
-            column.justify = "right"
-        for key, row in report.get(section, {}).items():
-            interval = f"{row['f1_low']:.3f}–{row['f1_high']:.3f}" if "f1_low" in row else ""
-            numbers = (f"{row[part]:.3f}" for part in ("precision", "recall", "f1"))
-            table.add_row(key, *numbers, interval, f"{row['support']:,}")
-        if table.row_count:
-            console.print(table)
-    if "event_types" in report:
-        types = report["event_types"]
+        if section in report:
+            console.print(_score_table(section, report[section]))
+    if types := report.get("event_types"):
+        first = types["first"]["accuracy"]
+        console.print(f"event types of the document: F1 {types['set']['f1']:.3f}, most salient right {first:.3f}")
+    if report["confusion"]:
+        console.print(_confusion_table(report["confusion"]))
+    if other := report.get("compared"):
         console.print(
-            f"event types of the document: F1 {types['set']['f1']:.3f}, most salient right {types['first']['accuracy']:.3f}"
+            f"micro F1 of {other['model']}: {other['f1']:.4f}; p for better than it: {other['p']:.4f}", markup=False
         )
     for message in report["failures"]:
         console.print(f"failed: {message}", markup=False)
 
 
-def worst_documents(judged: Sequence[Judged], count: int = 20) -> str:
-    """A page of the documents with the most wrong spans, gold and predicted side by side."""
-
-    def wrong(item: Judged) -> int:
-        return len({_key(e) for e in item.gold} ^ {_key(e) for e in item.predicted})
-
-    parts = [
-        PAGE_HEAD,
-        "<style>main{max-width:110rem}.pair{display:grid;grid-template-columns:1fr 1fr;gap:1.5rem}</style>",
-    ]
-    for item in sorted(judged, key=wrong, reverse=True)[:count]:
-        gold, predicted = ({_key(e) for e in entities} for entities in (item.gold, item.predicted))
-        parts.append(f"<article><h2>{escaped(item.example.id)}: {wrong(item)} spans differ</h2><div class='pair'>")
-        for title, entities, other in (("gold", item.gold, predicted), ("predicted", item.predicted, gold)):
-            differing = [entity for entity in entities if _key(entity) not in other]
-            named = "、".join(f"{entity.text} {entity.label}" for entity in differing) or "none"
-            text = marked_text(item.example.text, entities)
-            parts.append(f"<section><h2>{title}; only here: {escaped(named)}</h2>{text}</section>")
-        parts.append("</div></article>\n")
-    return "".join([*parts, "</main></body></html>\n"])
+# ── the command ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def seen_mentions(arguments: Sequence[str]) -> dict[str, set[str]]:
-    seen: defaultdict[str, set[str]] = defaultdict(set)
-    for argument in arguments:
-        for example in read_data(argument):
-            for entity in example.entities:
-                seen[entity.label].add(entity.text)
-    return seen
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return int(text)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="folder, Hub id, or default")
     parser.add_argument("data", nargs="+", help="markup folder or file, or FORMAT:PATH")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write the twenty worst documents")
     parser.add_argument("--train-data", nargs="+", default=[], metavar="DATA", help="what the model was trained on")
-    parser.add_argument("--compare", metavar="MODEL", help="another model: p that MODEL is not better than it")
+    parser.add_argument("--compare", metavar="MODEL", help="another model: p that MODEL is better than it")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
-    parser.add_argument("--bootstrap", type=int, default=1000, metavar="N", help="resampled sets (default: 1000)")
+    parser.add_argument("--batch-tokens", type=_positive, metavar="N", help="tokens in the model at once")
+    parser.add_argument("--bootstrap", type=_positive, default=1000, metavar="N", help="resampled sets (default: 1000)")
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
 
-    def load(name: str) -> Extractor:
-        return Extractor.from_pretrained(
-            None if name == "default" else name, device=options.device, dtype=options.dtype
-        )
 
-    try:
-        extractor = load(options.model)
-        seen = seen_mentions(options.train_data)
-        sets = {argument: read_data(argument) for argument in options.data}
-        other = load(options.compare) if options.compare else None
-    except (ExtractorError, SourceError) as error:
-        print(error, file=sys.stderr)
-        return 2
+def _load(name: str, options: argparse.Namespace) -> Extractor:
+    return Extractor.from_pretrained(
+        None if name == "default" else name,
+        device=options.device,
+        dtype=options.dtype,
+        batch_tokens=options.batch_tokens,
+    )
+
+
+def _model_name(extractor: Extractor) -> str:
+    path = Path(extractor.model_name)
+    return _short(path) if path.is_dir() else extractor.model_name
+
+
+def _compared(other: Extractor, examples: Sequence[Example], ours: Counts, samples: int, seed: int) -> dict[str, Any]:
+    theirs = span_counts(judge(other, examples))
+    p = paired_bootstrap(theirs, ours, samples, seed)
+    return {"model": _model_name(other), "f1": round(score_of(theirs).f1, 4), "p": round(p, 4)}
+
+
+def _conditions(extractor: Extractor, options: argparse.Namespace) -> dict[str, Any]:
+    """What the figures depend on besides the data; nothing that differs between two runs of one command."""
     import torch
     import transformers
 
-    report: dict[str, Any] = {
-        "model": extractor.model_name,
+    return {
+        "model": _model_name(extractor),
         "settings": {
-            "device": extractor.model.device, "dtype": options.dtype, "bootstrap": options.bootstrap, "seed": options.seed,
+            "device": extractor.model.device,
+            "dtype": options.dtype,
+            "batch_tokens": extractor.batch_tokens,
+            "bootstrap": options.bootstrap,
+            "seed": options.seed,
+            "train_data": [_short(_located(argument)[1]) for argument in options.train_data],
         },
-        "versions": {"renshi": renshi.__version__, "torch": torch.__version__, "transformers": transformers.__version__},
-        "sets": {},
-    }  # fmt: skip
-    console = Console(width=100)
+        "versions": {
+            "renshi": renshi.__version__,
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+        },
+    }
+
+
+def _check_writable(paths: Iterable[Path | None]) -> None:
+    """Before the run rather than after it. Raises OSError."""
+    for path in filter(None, paths):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a").close()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _options(arguments)
+    try:
+        names = _set_names(options.data)
+        sets = dict(zip(names, map(read_data, options.data), strict=True))
+        seen = seen_mentions(options.train_data)
+        _check_writable((options.json, options.html))
+        extractor = _load(options.model, options)
+        other = _load(options.compare, options) if options.compare else None
+    except (ExtractorError, SourceError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    console = Console(width=110)
+    report: dict[str, Any] = {**_conditions(extractor, options), "sets": {}}
     everything: list[Judged] = []
-    for argument, examples in sets.items():
-        judged = judge(extractor, examples)
+    for name, data in sets.items():
+        judged = judge(extractor, data.examples)
         everything += judged
-        name = "/".join(Path(argument.split(":")[-1]).parts[-2:])
-        report["sets"][name] = evaluate(judged, seen, options.bootstrap, options.seed)
+        result = evaluate(judged, seen, options.bootstrap, options.seed) | {"skipped": data.skipped}
         if other:
-            theirs = span_counts(judge(other, examples))
-            report["sets"][name]["p_not_better"] = p = paired_bootstrap(
-                span_counts(judged), theirs, options.bootstrap, options.seed
-            )
-            console.print(
-                f"{name}: F1 {score_of(theirs).f1:.4f} by {options.compare}; p that ours is not better: {p:.3f}"
-            )
-        print_report(name, report["sets"][name], console)
+            ours = span_counts(judged)
+            result["compared"] = _compared(other, data.examples, ours, options.bootstrap, options.seed)
+        report["sets"][name] = result
+        print_report(name, result, console)
+    if len(sets) > 1:
+        report["total"] = evaluate(everything, seen, options.bootstrap, options.seed)
+        print_report("total", report["total"], console)
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(
-            json.dumps(report, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        text = json.dumps(report, indent=1, sort_keys=True, ensure_ascii=False)
+        options.json.write_text(text + "\n", encoding="utf-8")
     if options.html:
         options.html.write_text(worst_documents(everything), encoding="utf-8")
     return 1 if any(item.failure for item in everything) else 0

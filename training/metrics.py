@@ -6,16 +6,31 @@ sums of rows. A span is right where its borders and its label are: the strict me
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable
+from collections import Counter
+from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Counts", "Score", "bootstrap_interval", "compare_sets", "f1_of", "paired_bootstrap", "score_of"]
+__all__ = [
+    "Counts",
+    "Score",
+    "Span",
+    "bootstrap_interval",
+    "compare_sets",
+    "confuse",
+    "f1_of",
+    "paired_bootstrap",
+    "score_of",
+]
 
 Counts = NDArray[np.int64]
 """(documents, 3): right, predicted, gold."""
+
+Span = tuple[int, int, str]
+"""(start, end, label)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +66,53 @@ def score_of(counts: Counts) -> Score:
     )
 
 
-def _resampled(counts: Counts, samples: int, seed: int) -> NDArray[np.int64]:
-    """(samples, 3) sums over documents drawn with replacement. Each sample is a vector of how often each document was
-    drawn, so that all of them are one matrix product."""
-    drawn = np.random.default_rng(seed).multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=samples)
-    return drawn @ counts
+def confuse(predicted: Iterable[Span], gold: Iterable[Span]) -> Counter[tuple[str, str]]:
+    """What became of the gold spans of one document, and what was predicted where there is none.
+
+    Counts pairs: for a gold span its label with the label predicted on the same span, or else with ``boundary`` (a
+    prediction of its label overlaps it), ``other`` (only predictions of other labels do) or ``missed`` (none does); for
+    a prediction that overlaps no gold span, ``spurious`` with its label. Neither side may overlap itself.
+    """
+    predicted, gold = list(predicted), list(gold)
+    same = {(start, end): label for start, end, label in predicted}
+    pairs: Counter[tuple[str, str]] = Counter()
+    for span in gold:
+        touching = {label for start, end, label in predicted if start < span[1] and span[0] < end}
+        kind = "boundary" if span[2] in touching else "other" if touching else "missed"
+        pairs[span[2], same.get(span[:2], kind)] += 1
+    for start, end, label in predicted:
+        if not any(start < span[1] and span[0] < end for span in gold):
+            pairs["spurious", label] += 1
+    return pairs
+
+
+@lru_cache(maxsize=1)  # every measure of a set is resampled with the same documents, so the draw is made once
+def _draws(documents: int, samples: int, seed: int) -> NDArray[np.int64]:
+    """(samples, documents): how often each document was drawn, when as many as there are are drawn with replacement."""
+    return np.random.default_rng(seed).multinomial(documents, np.full(documents, 1 / documents), size=samples)
+
+
+def _resampled_f1(counts: Counts, samples: int, seed: int) -> NDArray[np.float64]:
+    """F1 of each resampled set of documents: all the sums are one matrix product."""
+    return f1_of(_draws(len(counts), samples, seed) @ counts)
 
 
 def bootstrap_interval(counts: Counts, samples: int = 1000, seed: int = 0) -> tuple[float, float]:
     """The 95 % percentile interval of F1 over resampled documents."""
-    low, high = np.percentile(f1_of(_resampled(counts, samples, seed)), [2.5, 97.5])
+    low, high = np.percentile(_resampled_f1(counts, samples, seed), [2.5, 97.5])
     return float(low), float(high)
 
 
-def paired_bootstrap(ours: Counts, theirs: Counts, samples: int = 1000, seed: int = 0) -> float:
-    """p for "ours has the better F1": the share of resampled sets of documents in which it does not (Koehn 2004).
+def paired_bootstrap(counts_a: Counts, counts_b: Counts, samples: int = 1000, seed: int = 0) -> float:
+    """p for "b has the better F1 than a": the share of resampled sets of documents in which it has not (Koehn 2004).
 
-    Both must have counted the same documents in the same order.
+    Both must have counted the same documents in the same order, and each sample draws the same ones for both.
+
+    Raises:
+        ValueError: The numbers of documents differ.
     """
-    if ours.shape != theirs.shape:
-        raise ValueError(f"{len(ours)} documents against {len(theirs)}; a paired comparison needs the same documents")
-    return float(np.mean(f1_of(_resampled(ours, samples, seed)) <= f1_of(_resampled(theirs, samples, seed))))
+    if counts_a.shape != counts_b.shape:
+        raise ValueError(
+            f"{len(counts_a)} documents against {len(counts_b)}; a paired comparison needs the same documents"
+        )
+    return float(np.mean(_resampled_f1(counts_b, samples, seed) <= _resampled_f1(counts_a, samples, seed)))

@@ -6,7 +6,7 @@ import csv
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import ClassVar, TextIO
 
@@ -15,6 +15,7 @@ from renshi.records import Entity, Failure, Record, Role
 
 __all__ = [
     "FORMATS",
+    "PAGE_FOOT",
     "PAGE_HEAD",
     "CsvWriter",
     "HtmlWriter",
@@ -23,6 +24,7 @@ __all__ = [
     "Writer",
     "by_organization",
     "escaped",
+    "mark_entity",
     "marked_text",
 ]
 
@@ -138,7 +140,7 @@ class HtmlWriter(Writer):
         )
 
     def end(self) -> None:
-        self._stream.write("</main></body></html>\n")
+        self._stream.write(PAGE_FOOT)
 
 
 def escaped(text: str) -> str:
@@ -187,23 +189,23 @@ def _rosters(record: Record) -> str:
     return f'<ul class="rosters" aria-label="Rosters">{"".join(items)}</ul>\n' if items else ""
 
 
-def marked_text(text: str, entities: Sequence[Entity]) -> str:
-    """The text as an HTML block with its spans marked; `entities` sorted, never overlapping."""
+def mark_entity(entity: Entity, title: str = "", extra_class: str = "") -> str:
+    """One span as an HTML element. `title` is what is told on hover: by default label, score and place."""
+    kind = "event" if event_type(entity.label) else entity.label.lower()
+    title = title or f"{entity.label} {entity.score:.2f} [{entity.start}, {entity.end})"
+    classes = f"{kind} {extra_class}" if extra_class else kind
+    name = LABEL_NAMES[entity.label]
+    return f'<mark class="{classes}" data-label="{name}" title="{title}">{escaped(entity.text)}</mark>'
+
+
+def marked_text(text: str, entities: Sequence[Entity], mark: Callable[[Entity], str] = mark_entity) -> str:
+    """The text as an HTML block, its spans as `mark` makes them; `entities` sorted, never overlapping."""
     parts, last = [], 0
     for entity in entities:
-        parts += [escaped(text[last : entity.start]), _mark(entity)]
+        parts += [escaped(text[last : entity.start]), mark(entity)]
         last = entity.end
     parts.append(escaped(text[last:]))
     return f'<div class="text" lang="zh">{"".join(parts)}</div>\n'
-
-
-def _mark(entity: Entity) -> str:
-    kind = "event" if event_type(entity.label) else entity.label.lower()
-    name = LABEL_NAMES[entity.label]
-    return (
-        f'<mark class="{kind}" data-label="{name}" title="{entity.label} {entity.score:.2f} [{entity.start}, {entity.end})">'
-        f"{escaped(entity.text)}</mark>"
-    )
 
 
 # The hues of Okabe and Ito (2008), told apart by colour-blind readers; each span bears its label's name besides. On its
@@ -263,6 +265,8 @@ mark::after { content: attr(data-label); font-size: .68rem; margin-left: .2rem; 
 <header><h1>renshi 人事</h1><span><mark class="per" data-label="人物">person</mark> <mark class="title" data-label="职务">title</mark>
 <mark class="org" data-label="机构">organization</mark> <mark class="event" data-label="…">event</mark></span></header>
 """
+
+PAGE_FOOT = "</main></body></html>\n"
 
 
 def by_organization(record: Record) -> list[tuple[str | None, list[Role]]]:

@@ -11,15 +11,19 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from renshi.model import PACKAGED_MODEL
+
 __all__ = ["BLOCKS", "render"]
 
 ROOT = Path(__file__).parents[1]
-FILES = (ROOT / "model_card.md", ROOT / "README.md")
+CARD = ROOT / "model_card.md"
+FILES = (CARD, ROOT / "README.md")
 SETS: dict[str, str] = {
     "real/dev": "real news, dev",
     "original/test": "invented news of this repository, test",
@@ -155,6 +159,8 @@ def main() -> int:
             stale.append(path.name)
             if "--check" not in sys.argv:
                 path.write_text(render(text), encoding="utf-8")
+    if "--check" not in sys.argv:
+        shutil.copyfile(CARD, PACKAGED_MODEL / "README.md")  # the model folder bears its card
     if "--check" in sys.argv and stale:
         print(f"{', '.join(stale)}: differs from results/; run python -m training.card", file=sys.stderr)
         return 1

@@ -48,7 +48,16 @@ from renshi.labels import LABELS, event_type
 from renshi.records import Document, Entity, Failure, Record
 from renshi.roles import find_roles
 from renshi.text import HAN, is_pinyin, normalize
-from training.metrics import Counts, Span, bootstrap_interval, compare_sets, confuse, paired_bootstrap, score_of
+from training.metrics import (
+    Counts,
+    Span,
+    bootstrap_interval,
+    compare_sets,
+    confuse,
+    paired_bootstrap,
+    score_of,
+    span_of,
+)
 from training.sources import FORMATS, Example, SourceError, read_source
 from training.worst import worst_documents
 
@@ -72,13 +81,9 @@ class Judged:
     @property
     def predicted(self) -> list[Entity]:
         """Predictions that the source can judge: of its labels, and not where it is in doubt itself."""
-        doubtful = {_key(entity) for entity in self.example.doubtful}
+        doubtful = {span_of(entity) for entity in self.example.doubtful}
         entities = (entity for entity in self.record.entities if entity.label in self.example.annotated)
-        return [entity for entity in entities if _key(entity) not in doubtful]
-
-
-def _key(entity: Entity) -> tuple[int, int, str]:
-    return entity.start, entity.end, entity.label
+        return [entity for entity in entities if span_of(entity) not in doubtful]
 
 
 def judge(extractor: Extractor, examples: Sequence[Example]) -> list[Judged]:
@@ -184,7 +189,7 @@ def confusion(judged: Iterable[Judged]) -> dict[str, dict[str, int]]:
     """The pairs of `metrics.confuse` over all documents, as a table of rows."""
     pairs: Counter[tuple[str, str]] = Counter()
     for item in judged:
-        pairs += confuse(map(_key, item.predicted), map(_key, item.gold))
+        pairs += confuse(map(span_of, item.predicted), map(span_of, item.gold))
     table: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for (row, column), count in sorted(pairs.items()):
         table[row][column] = count

@@ -14,6 +14,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from renshi.records import Entity
+
 __all__ = [
     "Counts",
     "Score",
@@ -24,6 +26,7 @@ __all__ = [
     "f1_of",
     "paired_bootstrap",
     "score_of",
+    "span_of",
 ]
 
 Counts = NDArray[np.int64]
@@ -31,6 +34,11 @@ Counts = NDArray[np.int64]
 
 Span = tuple[int, int, str]
 """(start, end, label)."""
+
+
+def span_of(entity: Entity) -> Span:
+    """What the strict measure compares of an entity."""
+    return entity.start, entity.end, entity.label
 
 
 @dataclass(frozen=True, slots=True)

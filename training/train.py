@@ -38,10 +38,11 @@ from renshi.encode import Encoder
 from renshi.extractor import Extractor
 from renshi.labels import TAGS
 from renshi.model import supports_bfloat16
-from renshi.records import Record
 from training.align import Row, align
 from training.config import format_config, main_config
+from training.evaluate import judge, span_counts
 from training.loss import partial_label_loss
+from training.metrics import score_of
 from training.sources import FORMATS, Example, read_source
 from training.tokenizer import build_vocabulary, from_vocabulary, load_fast_tokenizer
 
@@ -262,13 +263,7 @@ class LiveModel:
 
 def dev_score(examples: Sequence[Example], extractor: Extractor) -> float:
     """Strict micro F1 of spans, end to end from raw text, over the labels that each example annotates."""
-    right = predicted = wanted = 0
-    for example, record in zip(examples, extractor.extract(example.text for example in examples), strict=True):
-        assert isinstance(record, Record)
-        gold = {(entity.start, entity.end, entity.label) for entity in example.entities}
-        found = {(e.start, e.end, e.label) for e in record.entities if e.label in example.annotated}
-        right, predicted, wanted = right + len(gold & found), predicted + len(found), wanted + len(gold)
-    return 2 * right / (predicted + wanted) if predicted + wanted else 0.0
+    return score_of(span_counts(judge(extractor, examples))).f1
 
 
 def read_sources(sources: Sequence[Source], data_root: str) -> list[list[Example]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from renshi.labels import LABEL_NAMES, event_type
 from renshi.records import Entity
-from renshi.writers import PAGE_HEAD, escaped
+from renshi.writers import PAGE_FOOT, PAGE_HEAD, escaped, mark_entity, marked_text
+from training.metrics import Span, span_of
 
 if TYPE_CHECKING:
     from training.evaluate import Judged
@@ -23,19 +23,17 @@ mark.differs { outline: 2px dashed currentColor; outline-offset: 1px; }
 </style>
 """
 
-_Key = tuple[int, int, str]
-
 
 def worst_documents(judged: Sequence[Judged], count: int = 20) -> str:
     """An HTML page of the documents with the most spans that differ, the worst first; none that is all right."""
     differing = [(len(_keys(item.gold) ^ _keys(item.predicted)), item) for item in judged]
     worst = sorted((pair for pair in differing if pair[0]), key=lambda pair: -pair[0])[:count]
     articles = [_article(item, number) for number, item in worst] or ["<p>No document differs.</p>"]
-    return "".join([PAGE_HEAD, _STYLE, *articles, "</main></body></html>\n"])
+    return "".join([PAGE_HEAD, _STYLE, *articles, PAGE_FOOT])
 
 
-def _keys(entities: Sequence[Entity]) -> set[_Key]:
-    return {(entity.start, entity.end, entity.label) for entity in entities}
+def _keys(entities: Sequence[Entity]) -> set[Span]:
+    return set(map(span_of, entities))
 
 
 def _article(item: Judged, number: int) -> str:
@@ -47,21 +45,12 @@ def _article(item: Judged, number: int) -> str:
     return f'<article>{head}{failed}<div class="pair">{gold}{predicted}</div></article>\n'
 
 
-def _side(name: str, text: str, entities: Sequence[Entity], other: set[_Key]) -> str:
-    parts, last, alone = [], 0, 0
-    for entity in sorted(entities, key=lambda entity: entity.start):
-        differs = (entity.start, entity.end, entity.label) not in other
-        alone += differs
-        parts += [escaped(text[last : entity.start]), _mark(entity, differs)]
-        last = entity.end
-    parts.append(escaped(text[last:]))
-    marked = f'<div class="text" lang="zh">{"".join(parts)}</div>'
+def _side(name: str, text: str, entities: Sequence[Entity], other: set[Span]) -> str:
+    def mark(entity: Entity) -> str:
+        differs = span_of(entity) not in other
+        title = f"{entity.label} {entity.score:.2f}{', only here' if differs else ''}"
+        return mark_entity(entity, title, "differs" if differs else "")
+
+    alone = len(_keys(entities) - other)
+    marked = marked_text(text, sorted(entities, key=lambda entity: entity.start), mark)
     return f"<section><h2>{name}: {len(entities)} spans, {alone} only here</h2>{marked}</section>"
-
-
-def _mark(entity: Entity, differs: bool) -> str:
-    kind = "event" if event_type(entity.label) else entity.label.lower()
-    css = f"{kind} differs" if differs else kind
-    title = f"{entity.label} {entity.score:.2f}{', only here' if differs else ''}"
-    name = LABEL_NAMES[entity.label]
-    return f'<mark class="{css}" data-label="{name}" title="{title}">{escaped(entity.text)}</mark>'

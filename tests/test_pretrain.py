@@ -1,5 +1,7 @@
 """Pretraining on a tiny corpus: it learns, stops on time, and what it writes is an encoder to fine-tune."""
 
+import itertools
+import json
 import lzma
 from collections import Counter
 from dataclasses import replace
@@ -11,7 +13,17 @@ import torch
 from transformers import AutoModelForMaskedLM, BertConfig, BertForMaskedLM
 
 from training.config import ConfigError, load_config
-from training.pretrain import PretrainConfig, Pretraining, learning_rate, mask, pretrain, sequences
+from training.pretrain import (
+    PretrainConfig,
+    Pretraining,
+    batches,
+    grow,
+    learning_rate,
+    mask,
+    paragraphs,
+    pretrain,
+    sequences,
+)
 from training.tokenizer import build_vocabulary, from_vocabulary, load_fast_tokenizer
 
 LINE = "省學會會長王進龍出席成立大會並致辭,山西省腫瘤醫(yī)院承辦。\n"
@@ -33,7 +45,8 @@ def config(tmp_path: Path, base: Path, steps: int) -> PretrainConfig:
         corpus.write((LINE * 10 + "會會會會會會會會會會會會會會會會會會會會\n" * 10 + "\n") * 5)
     return PretrainConfig(
         base_model=str(base), output=str(tmp_path / "run"), data_root=str(tmp_path), cache=str(tmp_path / "cache"),
-        corpora={"corpus.txt.xz": 1.5}, length=32, batch_size=4, steps=steps, learning_rate=1e-2,
+        corpora={"corpus.txt.xz": 1.5}, lengths={"16": 0.5, "32": 0.5}, batch_tokens=128, steps=steps,
+        learning_rate=1e-2,
     )  # fmt: skip
 
 
@@ -68,14 +81,25 @@ def test_masks_the_share_and_never_a_special_token() -> None:
     assert 0.7 < (masked.reshape(-1)[positions] == 4).mean() < 0.9
 
 
-def test_reads_each_corpus_as_often_as_it_weighs(tmp_path: Path, base: Path) -> None:
-    settings = config(tmp_path, base, 10)
-    arrays = [np.zeros(3000, dtype=np.uint16)]
-    source = sequences(settings, arrays)
+def test_reads_each_corpus_as_often_as_it_weighs() -> None:
+    source = sequences([1.5], [np.zeros(3000, dtype=np.uint16)], 32, 0)
     starts = [next(source)[1] for _ in range(148)]
     assert all(0 <= start <= 3000 - 30 for start in starts)
     # Two readings, from two random places on: one whole (99 sequences of 30 tokens), one of every other sequence.
     assert sorted(Counter(start % 30 for start in starts).values()) == [49, 99]
+
+
+def test_batches_have_the_lengths_and_tokens_asked_for_and_can_be_entered_anywhere(tmp_path: Path, base: Path) -> None:
+    settings = config(tmp_path, base, 10)
+    arrays = [np.arange(5000, dtype=np.uint16) % 100 + 10]
+    found = list(itertools.islice(batches(settings, arrays, 2, 3, 0), 60))
+    assert {batch.shape for batch in found} == {(8, 16), (4, 32)}
+    assert all((batch[:, 0] == 2).all() and (batch[:, -1] == 3).all() for batch in found)
+    later = list(itertools.islice(batches(settings, arrays, 2, 3, 37), 23))
+    assert all((one == other).all() for one, other in zip(found[37:], later, strict=True))
+    shared = [list(itertools.islice(batches(settings, arrays, 2, 3, 0, rank, 2), 60)) for rank in (0, 1)]
+    for whole, first, second in zip(found, *shared, strict=True):  # two processes share each batch
+        assert sorted(map(tuple, whole)) == sorted(map(tuple, np.concatenate([first, second])))
 
 
 def test_the_rate_warms_up_and_decays_to_nothing(tmp_path: Path, base: Path) -> None:
@@ -87,11 +111,48 @@ def test_the_rate_warms_up_and_decays_to_nothing(tmp_path: Path, base: Path) -> 
 
 def test_refuses_nonsense(tmp_path: Path) -> None:
     path = tmp_path / "c.toml"
-    path.write_text('base_model = "x"\noutput = "y"\nlength = 1000\n[corpora]\n"a.txt" = 0\n', encoding="utf-8")
+    path.write_text('base_model = "x"\noutput = "y"\n[corpora]\n"a.txt" = 0\n[lengths]\n1000 = 1\n', encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
         load_config(PretrainConfig, path)
     assert "corpora.a.txt: 0.0 is not a weight above 0" in str(caught.value)
-    assert "length: 1000 is not between 8 and 512 tokens" in str(caught.value)
+    assert "lengths.1000: is not between 8 and 512 tokens" in str(caught.value)
+
+
+def test_a_grown_encoder_starts_as_what_it_was(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    model = BertForMaskedLM(BertConfig(vocab_size=50, **shape)).eval()
+    ids = torch.arange(5, 45).reshape(2, 20)
+    with torch.no_grad():
+        before = model(ids).logits
+        grow(model, 5)
+        after = model(ids).logits
+    assert model.config.num_hidden_layers == 5
+    torch.testing.assert_close(before, after, atol=0.02, rtol=0.02)
+    model.save_pretrained(tmp_path)
+    assert len(BertForMaskedLM.from_pretrained(tmp_path).bert.encoder.layer) == 5
+    with pytest.raises(ValueError, match="layers: 3 is less than the base model's 5"):
+        grow(model, 3)
+
+
+def test_what_was_held_out_is_measured_at_every_checkpoint(tmp_path: Path, base: Path) -> None:
+    folder = tmp_path / "heldout"
+    folder.mkdir()
+    (folder / "a.txt").write_text("{王进|PER}会长出席会议。" * 40, encoding="utf-8")
+    settings = replace(config(tmp_path, base, 60), heldout=str(folder), layers=2)
+    pretrain(settings)
+    rows = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text(encoding="utf-8").splitlines()]
+    measured = [row for row in rows if "heldout_loss" in row]
+    assert [row["step"] for row in measured] == [0, 60]
+    assert measured[0]["heldout_loss"] > measured[1]["heldout_loss"]
+    assert (tmp_path / "run/learning-curve.png").stat().st_size > 5000
+
+
+def test_reads_zstandard(tmp_path: Path) -> None:
+    zstandard = pytest.importorskip("zstandard")
+    path = tmp_path / "c.txt.zst"
+    path.write_bytes(zstandard.compress("一\n二\n".encode()))
+    assert list(paragraphs(path)) == ["一\n", "二\n"]
 
 
 def test_a_killed_run_goes_on_as_if_undisturbed(tmp_path: Path, base: Path) -> None:

@@ -60,15 +60,18 @@ def test_spans_are_those_that_seqeval_reads_from_the_tags(seed: int) -> None:
     assert ((spans.score > 0) & (spans.score <= 1)).all()
 
 
-def test_a_score_is_the_geometric_mean_of_its_tokens() -> None:
+def test_a_score_is_that_of_its_weakest_tag_and_of_its_end() -> None:
     logits = np.full((1, 4, len(TAGS)), -np.inf, dtype=np.float32)
     logits[..., 0] = 0.0
     logits[0, 1, TAGS.index("B-ORG")] = np.log(4)  # 4 : 1, probability 0.8
     logits[0, 2, TAGS.index("I-ORG")] = 0.5
     logits[0, 2, 0] = 0.0
-    spans = decode(logits, np.array([4]))
-    second = np.exp(0.5) / (1 + np.exp(0.5))
-    assert spans.score.tolist() == pytest.approx([np.sqrt(0.8 * second)])
+    logits[0, 3, TAGS.index("I-ORG")] = -1.0  # the special token: O, but less surely than it might be
+    second, ends = 1 / (1 + np.exp(-0.5)), 1 / (1 + np.exp(-1))
+    assert decode(logits, np.array([4])).score.tolist() == pytest.approx([second * ends])
+    spans = decode(logits, np.array([4]), temperature=2.0)
+    second, ends = 1 / (1 + np.exp(-0.25)), 1 / (1 + np.exp(-0.5))
+    assert spans.score.tolist() == pytest.approx([second * ends])
     assert (spans.start.tolist(), spans.end.tolist(), spans.label.tolist()) == ([1], [3], [LABELS.index("ORG")])
 
 

@@ -111,7 +111,8 @@ def extract(
     _check_encoding(encoding)
     try:
         raise typer.Exit(_extract(names, output, writer_name, encoding, _load(
-            model, revision=revision, backend=backend, device=device, dtype=dtype, batch_tokens=batch_tokens, min_score=min_score
+            model, revision=revision, backend=backend, device=device, dtype=dtype, batch_tokens=batch_tokens,
+            min_score=min_score,
         )))  # fmt: skip
     except KeyboardInterrupt:
         typer.echo("renshi: interrupted" + (f"; {output} was not written" if output else ""), err=True)

@@ -75,7 +75,7 @@ class Extractor:
             backend: ``torch``, or ``onnx``: ONNX Runtime on the CPU, needing neither torch nor transformers.
             device: ``auto`` (CUDA where there is one), ``cpu``, ``cuda``, ``cuda:1`` …
             dtype: ``auto`` (bfloat16 where the hardware has it), ``float32``, ``bfloat16``, ``float16``.
-                Backend onnx: ``auto`` and ``float32`` read ``onnx/model.onnx``, ``int8`` reads ``onnx/model_quantized.onnx``.
+                Backend onnx: ``float32`` (``auto`` is that: ``onnx/model.onnx``), ``int8`` (``onnx/model_quantized.onnx``).
             batch_tokens: How many tokens, padding included, go through the model at once; None chooses by device.
             min_score: Entities below it are left out, and with them their roles and events.
             revision: Branch, tag or commit, for a Hub id.

@@ -47,7 +47,9 @@ class OnnxTokenClassifier:
     def __init__(self, folder: Path, name: str, device: str = "auto", dtype: str = "auto") -> None:
         """Load from `folder`. Raises `ExtractorError`."""
         if device not in ("auto", "cpu"):
-            raise ExtractorError(f"device {device!r}: the backend onnx runs on the CPU; use cpu or auto, or backend torch")
+            raise ExtractorError(
+                f"device {device!r}: the backend onnx runs on the CPU; use cpu or auto, or backend torch"
+            )
         self.name = name
         self.tokenizer, self.max_tokens = read_tokenizer(folder)
         self.dtype = _choose_dtype(dtype)

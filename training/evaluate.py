@@ -61,7 +61,17 @@ from training.metrics import (
 from training.sources import FORMATS, Example, SourceError, read_source
 from training.worst import worst_documents
 
-__all__ = ["Judged", "evaluate", "judge", "main", "read_data", "role_counts", "set_names", "span_counts", "worst_documents"]
+__all__ = [
+    "Judged",
+    "evaluate",
+    "judge",
+    "main",
+    "read_data",
+    "role_counts",
+    "set_names",
+    "span_counts",
+    "worst_documents",
+]
 
 MICRO, EVENTS, EVENTS_UNTYPED = "micro", "EVENT", "EVENT, type ignored"
 

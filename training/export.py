@@ -2,9 +2,10 @@
 
     python -m training.export MODEL [--output FOLDER] [--data DATA…] [--json FILE]
 
-MODEL is a folder, a Hub id, or `default` (the model in the package). Writes ``onnx/model.onnx``, ``onnx/model_quantized.onnx``
-(the names that transformers.js looks for) and ``onnx/parity.json`` into MODEL, or into FOLDER with the tokenizer and the
-configuration beside them. DATA is what `training.evaluate` takes; default: data/original/dev. The JSON:
+MODEL is a folder, a Hub id, or `default` (the model in the package). Writes ``onnx/model.onnx``,
+``onnx/model_quantized.onnx`` (the names that transformers.js looks for) and ``onnx/parity.json`` into MODEL, or into
+FOLDER with the tokenizer and the configuration beside them. DATA is what `training.evaluate` takes; default:
+data/original/dev. The JSON:
 
     {"model", "versions",
      "files": {"float32" | "int8":
@@ -24,7 +25,7 @@ import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,13 +40,13 @@ from training.evaluate import Judged, judge, read_data, set_names, span_counts
 from training.metrics import score_of, span_of
 from training.sources import Example, SourceError
 
-__all__ = ["PARITY", "export", "measure"]
+__all__ = ["DATA", "PARITY", "export", "export_and_measure", "measure"]
 
 OPSET = 18
 """LayerNormalization is one operator from 17 on; 18 is what torch's exporter is written for, and is read by every ONNX
 Runtime of the last years, that of the browser included."""
 PARITY = "onnx/parity.json"
-_DATA = "data/original/dev"
+DATA = "data/original/dev"
 
 
 def export(folder: Path, output: Path) -> None:
@@ -144,7 +145,11 @@ def _halve(model: Any) -> None:
 
     casts = []
     for tensor in model.graph.initializer:
-        bits = np.frombuffer(tensor.raw_data, np.uint32) if tensor.data_type == TensorProto.FLOAT else np.ones(1, np.uint32)
+        bits = (
+            np.frombuffer(tensor.raw_data, np.uint32)
+            if tensor.data_type == TensorProto.FLOAT
+            else np.ones(1, np.uint32)
+        )
         if bits.size < 1000 or (bits & 0xFFFF).any():
             continue
         name, tensor.name = tensor.name, f"{tensor.name}.bfloat16"
@@ -176,7 +181,7 @@ class _Beside:
         return wanted
 
 
-def measure(folder: Path, output: Path, sets: dict[str, Sequence[Example]]) -> dict[str, Any]:
+def measure(folder: Path, output: Path, sets: Mapping[str, Sequence[Example]]) -> dict[str, Any]:
     """The figures of both ONNX files under `output` against torch in float32, as the module's docstring lays them out,
     without the model's name and the versions."""
     torch_model = TokenClassifier(folder, "torch", "cpu", "float32")
@@ -240,7 +245,9 @@ def print_report(report: dict[str, Any]) -> None:
     """One line a file and set."""
     for dtype, file in report["files"].items():
         difference = file["logits"]["largest_difference"]
-        print(f"{ONNX_FILES[dtype]}: {file['bytes'] / 1e6:.1f} MB; logits differ from torch's by at most {difference:g}")
+        print(
+            f"{ONNX_FILES[dtype]}: {file['bytes'] / 1e6:.1f} MB; logits differ from torch's by at most {difference:g}"
+        )
         for name, row in file["sets"].items():
             print(
                 f"  {name}: micro F1 {row['f1']:.4f} (torch {row['f1_torch']:.4f}), "
@@ -252,7 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="folder, Hub id, or default")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="write there instead of into the model's folder")
-    parser.add_argument("--data", nargs="+", default=[_DATA], metavar="DATA", help=f"annotated texts (default: {_DATA})")
+    parser.add_argument("--data", nargs="+", default=[DATA], metavar="DATA", help=f"annotated texts (default: {DATA})")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
     options = parser.parse_args(arguments)
     try:
@@ -263,7 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     except ImportError as error:
-        print(f'{error.name} is not installed here; pip install -e ".[train,onnx]"', file=sys.stderr)
+        print(f'{error.name} is not installed here; pip install -e ".[publish]"', file=sys.stderr)
         return 2
     print_report(report)
     return 0

@@ -60,16 +60,17 @@ def find_model(
         ExtractorError: The folder does not exist or lacks a file; the Hub has no such model or cannot be reached.
     """
     folder = PACKAGED_MODEL if model is None else Path(model)
+    place = str(folder)
     if not folder.exists() and _looks_like_hub_id(str(model)):
         folder = _download(str(model), revision, files)
     elif not folder.exists():
-        raise ExtractorError(f"{folder}: there is no such model folder; give a folder or a Hub id such as user/name")
-    if not folder.is_dir():
-        raise ExtractorError(f"{folder}: is a file; give the folder that holds {', '.join(files)}")
+        raise ExtractorError(f"{place}: there is no such model folder; give a folder or a Hub id such as user/name")
+    if folder.is_file():
+        raise ExtractorError(f"{place}: is a file; give the folder that holds {', '.join(files)}")
     missing = [name for name in files if not (folder / name).is_file()]
     if missing:
         make = "; make it in a checkout: python -m training.export MODEL" if missing[-1].endswith(".onnx") else ""
-        raise ExtractorError(f"{folder}: lacks {', '.join(missing)}; a model folder holds {', '.join(files)}{make}")
+        raise ExtractorError(f"{place}: lacks {', '.join(missing)}; a model folder holds {', '.join(files)}{make}")
     return folder
 
 

@@ -1,6 +1,6 @@
 """Write a model in ONNX, in float32 and in int8, and measure what either loses.
 
-    python -m training.export MODEL [--output FOLDER] [--data DATA…] [--json FILE]
+    python -m training.export MODEL [--output FOLDER] [--dtype float32|int8…] [--data DATA…] [--json FILE]
 
 MODEL is a folder, a Hub id, or `default` (the model in the package). Writes ``onnx/model.onnx``,
 ``onnx/model_quantized.onnx`` (the names that transformers.js looks for) and ``onnx/parity.json`` into MODEL, or into
@@ -49,23 +49,30 @@ PARITY = "onnx/parity.json"
 DATA = "data/original/dev"
 
 
-def export(folder: Path, output: Path) -> None:
-    """Write the ONNX files of the model in `folder` under `output`."""
+def export(folder: Path, output: Path, dtypes: Sequence[str] = tuple(ONNX_FILES)) -> None:
+    """Write the ONNX files of the model in `folder` under `output`, in each of the precisions."""
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    plain, quantized = (output / name for name in ONNX_FILES.values())
-    plain.parent.mkdir(parents=True, exist_ok=True)
+    (output / "onnx").mkdir(parents=True, exist_ok=True)
     model = _graph(folder)
-    with tempfile.TemporaryDirectory() as name, _quiet():
-        whole = Path(name, "model.onnx")
-        onnx.save(model, whole)
-        # Seven bits: on processors without VNNI, sums of 8-bit products overflow, and the figures of this machine would
-        # not be those of another. A scale for each output channel costs nothing.
-        quantize_dynamic(whole, quantized, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
-    _halve(model)
-    onnx.checker.check_model(model)
-    onnx.save(model, plain)
+    if "int8" in dtypes:
+        with tempfile.TemporaryDirectory() as name, _quiet():
+            whole = Path(name, "model.onnx")
+            onnx.save(model, whole)
+            # Seven bits: where a processor lacks VNNI, sums of 8-bit products overflow, and the figures measured on one
+            # machine would not be those of another. A scale for each output channel costs nothing.
+            quantize_dynamic(
+                whole,
+                output / ONNX_FILES["int8"],
+                weight_type=QuantType.QInt8,
+                per_channel=True,
+                reduce_range=True,
+            )
+    if "float32" in dtypes:
+        _halve(model)
+        onnx.checker.check_model(model)
+        onnx.save(model, output / ONNX_FILES["float32"])
 
 
 def _graph(folder: Path) -> Any:
@@ -181,20 +188,22 @@ class _Beside:
         return wanted
 
 
-def measure(folder: Path, output: Path, sets: Mapping[str, Sequence[Example]]) -> dict[str, Any]:
-    """The figures of both ONNX files under `output` against torch in float32, as the module's docstring lays them out,
+def measure(
+    folder: Path, output: Path, sets: Mapping[str, Sequence[Example]], dtypes: Sequence[str] = tuple(ONNX_FILES)
+) -> dict[str, Any]:
+    """The figures of the ONNX files under `output` against torch in float32, as the module's docstring lays them out,
     without the model's name and the versions."""
     torch_model = TokenClassifier(folder, "torch", "cpu", "float32")
     wanted = {name: judge(Extractor(torch_model), examples) for name, examples in sets.items()}
     texts = [example.text for examples in sets.values() for example in examples]
     report: dict[str, Any] = {}
-    for dtype, file in ONNX_FILES.items():
+    for dtype in dtypes:
         model = OnnxTokenClassifier(output, dtype, "cpu", dtype)
         beside = _Beside(torch_model, model)
         for _ in Extractor(beside).extract(texts):
             pass
         report[dtype] = {
-            "bytes": (output / file).stat().st_size,
+            "bytes": (output / ONNX_FILES[dtype]).stat().st_size,
             "logits": {"texts": len(texts), "largest_difference": float(f"{beside.difference:.2g}")},
             "sets": {
                 name: _compared(wanted[name], judge(Extractor(model), examples)) for name, examples in sets.items()
@@ -225,18 +234,20 @@ def _versions() -> dict[str, str]:
     }  # fmt: skip
 
 
-def export_and_measure(model: str, output: Path | None, data: Sequence[str]) -> dict[str, Any]:
+def export_and_measure(
+    model: str, output: Path | None, data: Sequence[str], dtypes: Sequence[str] = tuple(ONNX_FILES)
+) -> dict[str, Any]:
     """Both steps; writes ``onnx/parity.json`` and returns what it holds. Raises ExtractorError, SourceError, OSError."""
     folder = find_model(None if model == "default" else model)
     target = output or folder
     sets = {name: read_data(argument).examples for name, argument in zip(set_names(data), data, strict=True)}
-    export(folder, target)
+    export(folder, target, dtypes)
     if target != folder:
         for name in MODEL_FILES:
             if name != "model.safetensors":
                 shutil.copyfile(folder / name, target / name)
     name = "renshi-default" if model == "default" else Path(model).name
-    report = {"model": name, "versions": _versions(), **measure(folder, target, sets)}
+    report = {"model": name, "versions": _versions(), **measure(folder, target, sets, dtypes)}
     (target / PARITY).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return report
 
@@ -259,11 +270,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="folder, Hub id, or default")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="write there instead of into the model's folder")
+    parser.add_argument("--dtype", nargs="+", choices=ONNX_FILES, default=list(ONNX_FILES), help="default: both")
     parser.add_argument("--data", nargs="+", default=[DATA], metavar="DATA", help=f"annotated texts (default: {DATA})")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
     options = parser.parse_args(arguments)
     try:
-        report = export_and_measure(options.model, options.output, options.data)
+        report = export_and_measure(options.model, options.output, options.data, options.dtype)
         if options.json:
             options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     except (ExtractorError, SourceError, OSError) as error:

@@ -58,10 +58,8 @@ class HubServer(ThreadingHTTPServer):
         return f"http://localhost:{self.server_port}"
 
     def downloaded(self) -> set[str]:
-        """The files that were fetched so far."""
-        found = (
-            re.fullmatch(r"/[^/]+/[^/]+/resolve/[^/]+/(.+)", path) for method, path in self.requests if method == "GET"
-        )
+        """The files that were asked for so far (a large one with HEAD, and then fetched from `storage`)."""
+        found = (re.fullmatch(r"/[^/]+/[^/]+/resolve/[^/]+/(.+)", path) for _, path in self.requests)
         return {match[1] for match in found if match}
 
 

@@ -5,6 +5,7 @@
     python3 dev.py test [ARGUMENTS]      the tests (ARGUMENTS go to pytest)
     python3 dev.py lint | types          ruff | mypy
     python3 dev.py wheel                 build the wheel, install it in an empty environment elsewhere, extract one page
+    python3 dev.py javascript            a published folder read by transformers.js (needs node and npm; skipped without)
     python3 dev.py ci                    all of the above but extract
 
 The virtual environment is .venv/ beside this file. pip's own settings are respected: with the address of PyTorch's CPU
@@ -14,6 +15,7 @@ index in PIP_EXTRA_INDEX_URL, no CUDA packages are downloaded.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -90,14 +92,24 @@ def wheel(_: Sequence[str]) -> None:
         print(f"wheel: {built.name}, {built.stat().st_size / 1e6:.1f} MB, installed and used outside the checkout")
 
 
+def javascript(_: Sequence[str]) -> None:
+    folder = ROOT / "tests/transformersjs"
+    npm = shutil.which("npm")
+    if npm is None or subprocess.run([npm, "install", "--silent"], cwd=folder, stdout=sys.stderr).returncode:
+        print(f"skipped: {'there is no npm' if npm is None else 'npm install failed in tests/transformersjs'}")
+        return
+    run([set_up("dev"), "-m", "pytest", "tests/test_transformersjs.py"])
+
+
 def ci(_: Sequence[str]) -> None:
-    for step in (lint, types, test, wheel):
+    for step in (lint, types, test, javascript, wheel):
         print(f"== {step.__name__}", flush=True)
         step([])
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
-    "extract": extract, "test": test, "lint": lint, "types": types, "wheel": wheel, "ci": ci,
+    "extract": extract, "test": test, "lint": lint, "types": types, "wheel": wheel,
+    "javascript": javascript, "ci": ci,
 }  # fmt: skip
 
 

@@ -87,9 +87,14 @@ def extract(
     revision: Annotated[
         str | None, typer.Option(metavar="NAME", help="Branch, tag or commit of the model on the Hub.")
     ] = None,
+    backend: Annotated[str, typer.Option(metavar="NAME", help="torch, or onnx, which needs no torch.")] = "torch",
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
     dtype: Annotated[
-        str, typer.Option(metavar="NAME", help="auto, float32, bfloat16 or float16; auto asks the processor.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="auto, float32, bfloat16 or float16; auto asks the processor. Backend onnx: float32 or int8.",
+        ),
     ] = "auto",
     batch_tokens: Annotated[
         int | None, typer.Option(metavar="N", help="Tokens in one batch. Default: 4096 on a CPU, 65536 on a GPU.")
@@ -106,7 +111,8 @@ def extract(
     _check_encoding(encoding)
     try:
         raise typer.Exit(_extract(names, output, writer_name, encoding, _load(
-            model, revision=revision, device=device, dtype=dtype, batch_tokens=batch_tokens, min_score=min_score
+            model, revision=revision, backend=backend, device=device, dtype=dtype, batch_tokens=batch_tokens,
+            min_score=min_score,
         )))  # fmt: skip
     except KeyboardInterrupt:
         typer.echo("renshi: interrupted" + (f"; {output} was not written" if output else ""), err=True)

@@ -20,7 +20,7 @@ from renshi.decode import decode
 from renshi.encode import Encoded, Encoder
 from renshi.events import document_event_types
 from renshi.merge import merge_spans, to_raw_entities
-from renshi.model import ExtractorError, Model, TokenClassifier, find_model
+from renshi.model import ExtractorError, Model, load_model
 from renshi.records import Document, EventType, Failure, Record, Role
 from renshi.roles import find_roles
 from renshi.text import Normalized, normalize
@@ -61,6 +61,7 @@ class Extractor:
         cls,
         model: str | os.PathLike[str] | None = None,
         *,
+        backend: str = "torch",
         device: str = "auto",
         dtype: str = "auto",
         batch_tokens: int | None = None,
@@ -71,8 +72,10 @@ class Extractor:
 
         Args:
             model: Folder or Hub id of a token classifier with renshi's labels.
+            backend: ``torch``, or ``onnx``: ONNX Runtime on the CPU, needing neither torch nor transformers.
             device: ``auto`` (CUDA where there is one), ``cpu``, ``cuda``, ``cuda:1`` …
             dtype: ``auto`` (bfloat16 where the hardware has it), ``float32``, ``bfloat16``, ``float16``.
+                Backend onnx: ``float32`` (``auto`` is that: ``onnx/model.onnx``), ``int8`` (``onnx/model_quantized.onnx``).
             batch_tokens: How many tokens, padding included, go through the model at once; None chooses by device.
             min_score: Entities below it are left out, and with them their roles and events.
             revision: Branch, tag or commit, for a Hub id.
@@ -80,9 +83,8 @@ class Extractor:
         Raises:
             ExtractorError: What was asked for cannot be used; the message says what to do.
         """
-        folder = find_model(model, revision)
-        name = "renshi-default" if model is None else str(model)
-        return cls(TokenClassifier(folder, name, device, dtype), batch_tokens=batch_tokens, min_score=min_score)
+        loaded = load_model(model, revision, backend=backend, device=device, dtype=dtype)
+        return cls(loaded, batch_tokens=batch_tokens, min_score=min_score)
 
     @property
     def model_name(self) -> str:

@@ -1,4 +1,6 @@
-"""The neural network: where it comes from, where it runs, in which precision; the one module that knows torch."""
+"""The neural network: where it comes from, where it runs, in which precision; the one module that knows torch.
+
+(`onnx_model` runs the same network without torch.)"""
 
 from __future__ import annotations
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 __all__ = [
+    "BACKENDS",
     "DEVICES",
     "DTYPES",
     "MODEL_FILES",
@@ -25,9 +28,13 @@ __all__ = [
     "Model",
     "TokenClassifier",
     "find_model",
+    "load_model",
+    "pad_rows",
+    "read_tokenizer",
     "supports_bfloat16",
 ]
 
+BACKENDS = ("torch", "onnx")
 DEVICES = ("auto", "cpu", "cuda")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
@@ -41,22 +48,29 @@ class ExtractorError(ValueError):
     """A model folder, device or precision that cannot be used; the message says what to do."""
 
 
-def find_model(model: str | os.PathLike[str] | None = None, revision: str | None = None) -> Path:
+def find_model(
+    model: str | os.PathLike[str] | None = None, revision: str | None = None, files: Sequence[str] = MODEL_FILES
+) -> Path:
     """The folder of a model: a folder, a Hub id (fetched into the Hub's cache), or None for the packaged model.
+
+    Args:
+        files: What the folder must hold, and all that is fetched besides the card.
 
     Raises:
         ExtractorError: The folder does not exist or lacks a file; the Hub has no such model or cannot be reached.
     """
     folder = PACKAGED_MODEL if model is None else Path(model)
+    place = str(folder)
     if not folder.exists() and _looks_like_hub_id(str(model)):
-        folder = _download(str(model), revision)
+        folder = _download(str(model), revision, files)
     elif not folder.exists():
-        raise ExtractorError(f"{folder}: there is no such model folder; give a folder or a Hub id such as user/name")
-    if not folder.is_dir():
-        raise ExtractorError(f"{folder}: is a file; give the folder that holds {', '.join(MODEL_FILES)}")
-    missing = [name for name in MODEL_FILES if not (folder / name).is_file()]
+        raise ExtractorError(f"{place}: there is no such model folder; give a folder or a Hub id such as user/name")
+    if folder.is_file():
+        raise ExtractorError(f"{place}: is a file; give the folder that holds {', '.join(files)}")
+    missing = [name for name in files if not (folder / name).is_file()]
     if missing:
-        raise ExtractorError(f"{folder}: lacks {', '.join(missing)}; a model folder holds {', '.join(MODEL_FILES)}")
+        make = "; make it in a checkout: python -m training.export MODEL" if missing[-1].endswith(".onnx") else ""
+        raise ExtractorError(f"{place}: lacks {', '.join(missing)}; a model folder holds {', '.join(files)}{make}")
     return folder
 
 
@@ -64,12 +78,12 @@ def _looks_like_hub_id(model: str) -> bool:
     return model.count("/") == 1 and not model.startswith((".", "/", "~")) and not model.endswith("/")
 
 
-def _download(repo_id: str, revision: str | None) -> Path:
+def _download(repo_id: str, revision: str | None, files: Sequence[str]) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(repo_id, revision=revision, allow_patterns=[*MODEL_FILES, "README.md"]))
+        return Path(snapshot_download(repo_id, revision=revision, allow_patterns=[*files, "README.md"]))
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().split("\n")[0]
         raise ExtractorError(
@@ -91,6 +105,49 @@ class Model(Protocol):
     def logits(self, rows: Sequence[NDArray[np.int64]], pad_id: int) -> NDArray[np.float32]: ...
 
 
+def load_model(
+    model: str | os.PathLike[str] | None, revision: str | None, *, backend: str, device: str, dtype: str
+) -> Model:
+    """A model by folder or Hub id (None: the packaged one), run by torch or by ONNX Runtime. Raises `ExtractorError`."""
+    name = "renshi-default" if model is None else str(model)
+    if backend == "onnx":
+        from renshi.onnx_model import OnnxTokenClassifier, onnx_files
+
+        return OnnxTokenClassifier(find_model(model, revision, onnx_files(dtype)), name, device, dtype)
+    if backend != "torch":
+        raise ExtractorError(f"backend {backend!r} is unknown; backends are {', '.join(BACKENDS)}")
+    folder = find_model(model, revision)
+    try:
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+    except ImportError as error:  # the small installation, which has ONNX Runtime in their place
+        raise ExtractorError(
+            f"backend torch: {error.name} is not installed here; choose backend onnx (--backend onnx), or pip install renshi"
+        ) from error
+    return TokenClassifier(folder, name, device, dtype)
+
+
+def read_tokenizer(folder: Path) -> tuple[Tokenizer, int]:
+    """The tokenizer of a model folder, and the longest row that the model reads, special tokens included.
+
+    Raises:
+        ExtractorError: A file is damaged, or the model's labels are not those of renshi.
+    """
+    config = _read_json(folder / "config.json")
+    _check_labels(config, folder)
+    limit = _read_json(folder / "tokenizer_config.json").get("model_max_length", 512)
+    return _read_tokenizer(folder), int(min(limit, config.get("max_position_embeddings", 512)))
+
+
+def pad_rows(rows: Sequence[NDArray[np.int64]], pad_id: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """(rows, longest row) token ids, and which of them are real rather than padding."""
+    lengths = np.array([len(row) for row in rows])
+    input_ids = np.full((len(rows), lengths.max()), pad_id, dtype=np.int64)
+    real = np.arange(input_ids.shape[1]) < lengths[:, None]
+    input_ids[real] = np.concatenate(rows)
+    return input_ids, real
+
+
 class TokenClassifier:
     """A BERT-type token classifier with its tokenizer, on one device, in one precision.
 
@@ -107,12 +164,8 @@ class TokenClassifier:
             raise ExtractorError(f"device {device!r} is unknown; devices are {', '.join(DEVICES)}")
         if dtype not in DTYPES:
             raise ExtractorError(f"dtype {dtype!r} is unknown; dtypes are {', '.join(DTYPES)}")
-        config = _read_json(folder / "config.json")
-        _check_labels(config, folder)
         self.name = name
-        self.tokenizer = _read_tokenizer(folder)
-        limit = _read_json(folder / "tokenizer_config.json").get("model_max_length", 512)
-        self.max_tokens = int(min(limit, config.get("max_position_embeddings", 512)))
+        self.tokenizer, self.max_tokens = read_tokenizer(folder)
         self._device = _choose_device(device)
         self.dtype = _choose_dtype(dtype, self._device)
         self._model = _load(folder, self.device, self.dtype)
@@ -125,10 +178,7 @@ class TokenClassifier:
         """(rows, longest row, tags) float32 of one batch of token ids; what stands behind a row's end is meaningless."""
         import torch
 
-        lengths = np.array([len(row) for row in rows])
-        input_ids = np.full((len(rows), lengths.max()), pad_id, dtype=np.int64)
-        real = np.arange(input_ids.shape[1]) < lengths[:, None]
-        input_ids[real] = np.concatenate(rows)
+        input_ids, real = pad_rows(rows, pad_id)
         with torch.inference_mode():
             inputs = {"input_ids": torch.from_numpy(input_ids)}
             if not real.all():

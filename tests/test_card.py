@@ -39,7 +39,13 @@ def test_the_card_names_every_label() -> None:
 
 
 def test_the_commands_of_the_documents_name_files_that_exist() -> None:
-    for path in (*FILES, ROOT / "training/README.md", ROOT / "CONTRIBUTING.md", ROOT / "data/README.md"):
+    for path in (
+        *FILES,
+        ROOT / "training/README.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "data/README.md",
+        *ROOT.glob("docs/*.md"),
+    ):
         text = path.read_text(encoding="utf-8")
         links = [link.split("#")[0] for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
         assert not [link for link in links if link and not (path.parent / link).exists()], path

@@ -17,9 +17,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from renshi.labels import LABELS
 from renshi.model import PACKAGED_MODEL
+from renshi.onnx_model import ONNX_FILES
 
-__all__ = ["BLOCKS", "render"]
+__all__ = ["BLOCKS", "onnx", "render"]
 
 ROOT = Path(__file__).parents[1]
 CARD = ROOT / "model_card.md"
@@ -109,7 +111,7 @@ def slices() -> str:
 
 
 def index() -> str:
-    """The `results` of the Hub's model-index (YAML)."""
+    """The `results` of the Hub's model-index (YAML): each set's micro scores, and the F1 of each of its labels."""
     lines = []
     for name, report in _sets():
         lines += ["      - task: {type: token-classification, name: Named Entity Recognition}"]
@@ -118,6 +120,8 @@ def index() -> str:
             lines.append(
                 f"          - {{type: {key}, value: {report['spans']['micro'][key]}, name: strict micro {key}}}"
             )
+        for label in filter(report["spans"].__contains__, LABELS):
+            lines.append(f"          - {{type: f1, value: {report['spans'][label]['f1']}, name: strict F1 of {label}}}")
     return "\n".join(lines)
 
 
@@ -138,17 +142,36 @@ def speed() -> str:
     return "\n".join([*rows, "", f"{ratios}. {conditions}"])
 
 
+def onnx(report: Results | None = None) -> str:
+    """What the ONNX files lose: the report of `training.export`, or of the packaged model's."""
+    report = report or load("onnx")
+    names = list(next(iter(report["files"].values()))["sets"])
+    head = "".join(f" {SETS.get(name, name)}: F1 | documents that differ |" for name in names)
+    rows = [f"| file | MB | largest logit difference |{head}", "| --- | ---: | ---: |" + " ---: | ---: |" * len(names)]
+    for dtype, file in report["files"].items():
+        cells = f" {ONNX_FILES[dtype]} | {file['bytes'] / 1e6:.1f} | {file['logits']['largest_difference']:g} |"
+        for row in file["sets"].values():
+            cells += f" {row['f1']:.4f} ({row['f1'] - row['f1_torch']:+.4f}) |"
+            cells += f" {row['documents_that_differ']} of {row['documents']} |"
+        rows.append(f"|{cells}")
+    versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
+    return "\n".join([*rows, "", f"Beside torch in float32, on a CPU; {versions}."])
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "summary": summary, "labels": labels, "roles": roles, "slices": slices, "index": index, "speed": speed,
+"onnx": onnx,
 }  # fmt: skip
 
 
-def render(text: str) -> str:
-    """The text with every block made anew. Raises KeyError for a block of no known name."""
-    return _BLOCK.sub(
-        lambda match: f"{match['open']} results: {match['name']}{match['close'] or ''}\n{BLOCKS[match['name']]()}\n",
-        text,
-    )
+def render(text: str, blocks: dict[str, Callable[[], str]] = BLOCKS) -> str:
+    """The text with every one of the blocks made anew."""
+
+    def made(match: re.Match[str]) -> str:
+        head = f"{match['open']} results: {match['name']}{match['close'] or ''}\n"
+        return f"{head}{blocks[match['name']]()}\n" if match["name"] in blocks else match[0]
+
+    return _BLOCK.sub(made, text)
 
 
 def main() -> int:

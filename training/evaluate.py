@@ -61,7 +61,17 @@ from training.metrics import (
 from training.sources import FORMATS, Example, SourceError, read_source
 from training.worst import worst_documents
 
-__all__ = ["Judged", "evaluate", "judge", "main", "role_counts", "span_counts", "worst_documents"]
+__all__ = [
+    "Judged",
+    "evaluate",
+    "judge",
+    "main",
+    "read_data",
+    "role_counts",
+    "set_names",
+    "span_counts",
+    "worst_documents",
+]
 
 MICRO, EVENTS, EVENTS_UNTYPED = "micro", "EVENT", "EVENT, type ignored"
 
@@ -309,7 +319,7 @@ def _short(path: Path, parts: int = 2) -> str:
     return "/".join(path.absolute().parts[-parts:])
 
 
-def _set_names(arguments: Sequence[str]) -> list[str]:
+def set_names(arguments: Sequence[str]) -> list[str]:
     """Short names that tell the sets apart. Raises SourceError where one is given twice."""
     paths = [_located(argument)[1].absolute() for argument in arguments]
     for parts in range(2, max(len(path.parts) for path in paths) + 1):
@@ -478,7 +488,7 @@ def _check_writable(paths: Iterable[Path | None]) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     try:
-        names = _set_names(options.data)
+        names = set_names(options.data)
         sets = dict(zip(names, map(read_data, options.data), strict=True))
         seen = seen_mentions(options.train_data)
         _check_writable((options.json, options.html))

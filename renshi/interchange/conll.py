@@ -8,8 +8,8 @@ r"""`conll`: one character and its BIO tag a line, in columns with tabs between;
 
 The first column is the character, the last its tag, as readers of CoNLL-2003 expect. White space is no token there; it
 stands in the column between as what follows the character, ``_`` for nothing, in the escapes of CoNLL-U's ``SpacesAfter``
-(``\s`` space, ``\t``, ``\r``, ``\n``; others ``\u3000``), and on the line of the document as what it begins with. So the text
-comes back whole. A blank line stands after each line of the text, unless a mention goes on there.
+(``\s`` space, ``\t``, ``\r``, ``\n``; others ``\u3000``), and on the line of the document as what it begins with. So the
+text comes back whole. A blank line stands after each line of the text, unless a mention goes on there.
 
 Other files of the kind are read too: any columns with the token first and the tag last (BIO, or BIOES and BMES), tokens of
 any length, put together as they stand; without ``-DOCSTART-`` each block of lines is a document.

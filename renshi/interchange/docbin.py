@@ -28,23 +28,23 @@ fit = holds("roles", "repeated roles", "role scores", "scores", "model", "findin
 _KEY = "renshi"
 
 
-def _spacy() -> Any:
+def _check_spacy() -> None:
     try:
-        import spacy
+        import spacy  # noqa: F401
     except ImportError as error:
         raise InterchangeError('the format docbin needs spaCy: pip install "renshi[spacy]"') from error
-    return spacy
 
 
 class DocBinWriter:
     """Keeps the documents (spaCy does) and writes them all at the end, to the bytes below the text stream."""
 
     def __init__(self, stream: TextIO) -> None:
-        spacy = _spacy()
+        _check_spacy()
         from spacy.tokens import DocBin
+        from spacy.vocab import Vocab
 
         self._stream = stream
-        self._vocab = spacy.blank("zh").vocab
+        self._vocab = Vocab()
         self._docs = DocBin(store_user_data=True)
 
     def write(self, record: Record | Failure) -> None:
@@ -72,12 +72,13 @@ def to_doc(record: Record, vocab: Any) -> Doc:
 def read(path: Path, report: Report) -> Iterator[Record | Failure]:
     """Also reads what others wrote, with any tokens. Where somebody changed ``doc.ents``, roles and scores of before
     would no longer fit and are left out."""
-    spacy = _spacy()
+    _check_spacy()
     from spacy.tokens import DocBin
+    from spacy.vocab import Vocab
 
     try:
         docs = DocBin().from_bytes(path.read_bytes())
-        found = enumerate(docs.get_docs(spacy.blank("zh").vocab), start=1)
+        found = enumerate(docs.get_docs(Vocab()), start=1)
         for number, doc in found:
             yield _read_doc(doc, f"{path}: document {number}", report)
     except (ValueError, KeyError, TypeError, AttributeError, EOFError, AssertionError) as error:

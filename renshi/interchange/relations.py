@@ -5,8 +5,8 @@ A role has three parts, a relation two ends. The title stands in the middle:
     holds   TITLE → PER     who holds the title
     at      TITLE → ORG     in which organization
 
-All persons that hold a title hold it at all its organizations: 甲、乙任省学会副会长 is two ``holds`` and one ``at``, from the
-one title. A title without ``at`` gives roles without an organization. A title without ``holds`` gives no role, for a role
+All persons that hold a title hold it at all its organizations: 甲、乙任省学会副会长 is two ``holds`` and one ``at``
+from the one title. A title without ``at`` gives roles without an organization. A title without ``holds`` gives no role, for a role
 has a person and a title; for the same reason a person and an organization without a title have no relation.
 
 Where different persons hold one title in different organizations (甲、乙分别任东院、西院院长), the plain relations would say

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from renshi.interchange import FORMATS, InterchangeError, Report, guess_format, read, write
+from renshi.interchange import FORMATS, FittedWriter, InterchangeError, Report, guess_format, read
 from renshi.interchange.base import Span, assemble
 from renshi.interchange.folder import document_id, file_stem
 from renshi.interchange.relations import Relation, to_relations, to_roles
@@ -53,9 +53,15 @@ def store(name: str, records: list[Record], path: Path) -> tuple[Path, Report, l
     if format.folder:
         target = path / name
         target.mkdir()
-        return target, report, list(write(records, format, format.writer(target), report))
+        return target, report, written(FittedWriter(name, target, report), records)
     with target.open("w", encoding="utf-8", newline="") as stream:
-        return target, report, list(write(records, format, format.writer(stream), report))
+        return target, report, written(FittedWriter(name, stream, report), records)
+
+
+def written(writer: FittedWriter, records: list[Record]) -> list[Record | Failure]:
+    items = [writer.write(record) for record in records]
+    writer.end()
+    return items
 
 
 def by_id(records: Iterable[Record | Failure]) -> list[dict]:

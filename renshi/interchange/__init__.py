@@ -7,15 +7,15 @@ two spans is in `renshi.interchange.relations`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TextIO
 
 from renshi.interchange import brat, conll, docbin, doccano, labelstudio, markup, records
 from renshi.interchange.base import Format, InterchangeError, Report, holds
 from renshi.records import Failure, Record
 
-__all__ = ["FORMATS", "Format", "InterchangeError", "Report", "guess_format", "read", "write"]
+__all__ = ["FORMATS", "FittedWriter", "Format", "InterchangeError", "Report", "find_format", "guess_format", "read"]
 
 FORMATS: dict[str, Format] = {
     "markup": Format(
@@ -91,9 +91,19 @@ def _reading(format: Format, place: Path, report: Report) -> Iterator[Record | F
         raise InterchangeError(f"{place}: cannot be read ({error.strerror or error})") from error
 
 
-def write(items: Iterable[Record | Failure], format: Format, writer: Any, report: Report) -> Iterator[Record | Failure]:
-    """Writes as many as are asked for; gives each item back as it was written, or why it was not."""
-    for item in items:
-        fitted = format.fit(item, report) if isinstance(item, Record) else item
-        yield writer.write(fitted) or fitted
-    writer.end()
+class FittedWriter:
+    """Writes records as far as the format holds them; what it does not hold goes to `report`."""
+
+    def __init__(self, name: str, target: TextIO | Path, report: Report | None = None) -> None:
+        """`target` is an open text stream, or a folder where the format is one. Raises `InterchangeError`."""
+        self.report = report or Report()
+        self._format = find_format(name)
+        self._writer = self._format.writer(target)
+
+    def write(self, item: Record | Failure) -> Record | Failure:
+        """Gives back what was written, or why nothing was; a `Failure` is passed on."""
+        fitted = self._format.fit(item, self.report) if isinstance(item, Record) else item
+        return self._writer.write(fitted) or fitted
+
+    def end(self) -> None:
+        self._writer.end()

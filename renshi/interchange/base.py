@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from renshi.interchange.relations import Relation, to_roles
 from renshi.labels import LABELS
@@ -51,6 +51,14 @@ class Report:
 Fit = Callable[[Record, Report], "Record | Failure"]
 
 
+class RecordWriter(Protocol):
+    """A `renshi.writers.Writer`, or the same for a folder, which gives back why it could not write a record."""
+
+    def write(self, record: Record | Failure) -> Failure | None: ...
+
+    def end(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Format:
     """A format as the table of formats has it.
@@ -66,7 +74,7 @@ class Format:
     """
 
     read: Callable[[Path, Report], Iterator[Record | Failure]]
-    writer: Callable[[Any], Any]
+    writer: Callable[[Any], RecordWriter]
     fit: Fit
     suffixes: tuple[str, ...]
     what: str

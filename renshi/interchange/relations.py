@@ -6,8 +6,8 @@ A role has three parts, a relation two ends. The title stands in the middle:
     at      TITLE → ORG     in which organization
 
 All persons that hold a title hold it at all its organizations: 甲、乙任省学会副会长 is two ``holds`` and one ``at``
-from the one title. A title without ``at`` gives roles without an organization. A title without ``holds`` gives no role, for a role
-has a person and a title; for the same reason a person and an organization without a title have no relation.
+from the one title. A title without ``at`` gives roles without an organization. A title without ``holds`` gives no role,
+for a role has a person and a title; for the same reason a person and an organization without a title have no relation.
 
 Where different persons hold one title in different organizations (甲、乙分别任东院、西院院长), the plain relations would say
 too much. Then a number tells which belong together: ``holds`` and ``at``, ``holds-2`` and ``at-2``, … one number for each

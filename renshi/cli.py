@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TextIO
@@ -75,7 +75,8 @@ def extract(
             "--format",
             "-f",
             metavar="NAME",
-            help="jsonl, csv, html or text. Default: as OUT's suffix says, else jsonl.",
+            help="jsonl, csv, html or text; or to correct it elsewhere labelstudio, doccano, brat, conll, docbin or "
+            "markup. Default: as OUT's suffix says, else jsonl.",
         ),
     ] = None,
     model: Annotated[
@@ -107,24 +108,115 @@ def extract(
     """Read persons, titles, organizations, events and roles in documents."""
     names = _inputs(files)
     writer_name = _format(format, output)
-    _check_output(output, names)
+    _check_output(output, names, writer_name)
     _check_encoding(encoding)
-    try:
-        raise typer.Exit(_extract(names, output, writer_name, encoding, _load(
+    with _ending(output):
+        extractor = _load(
             model, revision=revision, backend=backend, device=device, dtype=dtype, batch_tokens=batch_tokens,
             min_score=min_score,
-        )))  # fmt: skip
+        )
+        raise typer.Exit(_write_all(extractor.extract(_documents(names, encoding, output)), output, writer_name))
+
+
+@app.command(
+    epilog="Exit status: 0 all carried over; 1 some of the input was wrong, the rest is written; 2 the command was wrong or "
+    "OUTPUT could not be written; 130 ^C; 141 the reader of the output went away.",
+)
+def convert(
+    source: Annotated[str, typer.Argument(metavar="INPUT", help="File or folder of annotated documents.")],
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="OUTPUT", help="File or new folder to write, whole or not at all; - for standard output."
+        ),
+    ],
+    from_format: Annotated[
+        str | None, typer.Option("--from", metavar="FORMAT", help="Of INPUT. Default: as its suffix or content says.")
+    ] = None,
+    to_format: Annotated[
+        str | None, typer.Option("--to", metavar="FORMAT", help="Of OUTPUT. Default: as its suffix says.")
+    ] = None,
+) -> None:
+    """Turn annotated documents into another tool's format: markup, records, labelstudio, doccano, brat, conll, docbin.
+
+    What the other format cannot hold is counted and told.
+    """
+    from renshi.interchange import Report, guess_format, read
+
+    output = None if target == "-" else target
+    with _ending(output):
+        report = Report()
+        items = read(source, from_format or guess_format(source), report)
+        writer_name = to_format or guess_format(target)
+        _check_output(output, [source], writer_name)
+        raise typer.Exit(_write_all(items, output, writer_name, report))
+
+
+@app.command(no_args_is_help=False)
+def suggest(
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="FILE", help=".txt or .jsonl, as for extract.", show_default=False)
+    ] = None,
+    number: Annotated[int, typer.Option("--number", "-n", metavar="N", min=1, help="How many to suggest.")] = 20,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="OUT", help="File or new folder. Default: standard output.")
+    ] = None,
+    format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="NAME",
+            help="table, jsonl, or a format of convert: the documents, annotated by the model, to correct.",
+        ),
+    ] = "table",
+    model: Annotated[str | None, typer.Option("--model", "-m", metavar="NAME", help="Model folder or Hub id.")] = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
+    encoding: Annotated[str, typer.Option(metavar="NAME", help="Encoding of .txt files and standard input.")] = "utf-8",
+) -> None:
+    """Say which documents to annotate next: those the model is least sure of, no two alike."""
+    from renshi import suggest as suggesting
+
+    names = _inputs(files)
+    writer_name = "text" if format in suggesting.FORMATS else _format(format, output)
+    _check_output(output, names, writer_name)
+    _check_encoding(encoding)
+    with _ending(output):
+        failures: list[Failure] = []
+        documents = _documents(names, encoding, output)
+        suggestions = suggesting.suggest(_load(model, device=device), documents, number, failures.append)
+        for failure in failures[:_SHOWN_FAILURES]:
+            typer.echo(f"renshi: {failure.message}", err=True)
+        if format in suggesting.FORMATS:
+            with _open_output(output, writer_name) as stream:
+                stream.writelines(suggesting.FORMATS[format](suggestions))
+                stream.flush()
+            status = 0
+        else:
+            status = _write_all((suggestion.record for suggestion in suggestions), output, writer_name)
+        raise typer.Exit(FAILED if failures else status)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app(prog_name="renshi")
+
+
+@contextmanager
+def _ending(output: str | None) -> Iterator[None]:
+    """What a command says, and with what status it ends, when it is broken off or its formats cannot be used."""
+    from renshi.interchange.base import InterchangeError
+
+    try:
+        yield
+    except InterchangeError as error:
+        raise _fail(str(error)) from error
     except KeyboardInterrupt:
         typer.echo("renshi: interrupted" + (f"; {output} was not written" if output else ""), err=True)
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:
         _drop_output()  # whoever read it has enough (| head)
         raise typer.Exit(BROKEN_PIPE) from None
-
-
-def main() -> None:
-    """Entry point of the console script."""
-    app(prog_name="renshi")
 
 
 def _fail(message: str) -> typer.Exit:
@@ -144,17 +236,32 @@ def _inputs(files: list[str] | None) -> list[str]:
 
 
 def _format(name: str | None, output: str | None) -> str:
+    from renshi.interchange import FORMATS as INTERCHANGE
     from renshi.writers import FORMATS
 
+    formats = [*FORMATS, *(format for format in INTERCHANGE if format != "records")]  # records are jsonl
     chosen = name or (Path(output).suffix.lower().lstrip(".") if output else "jsonl")
-    if chosen in FORMATS:
+    if chosen in formats:
         return chosen
     if name:
-        raise _fail(f"format {name!r} is unknown; formats are {', '.join(FORMATS)}")
-    raise _fail(f"{output}: its suffix names no format; formats are {', '.join(FORMATS)}: say which with --format")
+        raise _fail(f"format {name!r} is unknown; formats are {', '.join(formats)}")
+    raise _fail(f"{output}: its suffix names no format; formats are {', '.join(formats)}: say which with --format")
 
 
-def _check_output(output: str | None, names: list[str]) -> None:
+def _is_folder(writer_name: str) -> bool:
+    from renshi.interchange import FORMATS as INTERCHANGE
+
+    return writer_name in INTERCHANGE and INTERCHANGE[writer_name].folder
+
+
+def _check_output(output: str | None, names: list[str], writer_name: str) -> None:
+    if _is_folder(writer_name):
+        from renshi.interchange.folder import check_folder
+
+        if output is None:
+            raise _fail(f"{writer_name} is a folder; name one with --output")
+        check_folder(output)
+        return
     if output is None:
         return
     path = Path(output)
@@ -194,29 +301,56 @@ def _load(model: str | None, **options: Any) -> Any:
         raise _fail(str(error)) from error
 
 
-def _extract(names: list[str], output: str | None, writer_name: str, encoding: str, extractor: Any) -> int:
+def _documents(names: list[str], encoding: str, output: str | None) -> Iterator[Document | Failure]:
     from renshi.documents import read_documents
-    from renshi.writers import FORMATS
 
+    documents = read_documents(names, encoding)
+    return _progress(documents) if _bar_fits(output) else documents
+
+
+def _write_all(items: Iterable[Record | Failure], output: str | None, writer_name: str, report: Any = None) -> int:
+    """The exit status. `report` is what a reader of `items` writes its complaints in, if there is one."""
+    from renshi.interchange.base import Report
+
+    report = report or Report()
     counts: dict[type, int] = {Record: 0, Failure: 0}
-    with _open_output(output, writer_name) as stream:
-        writer = FORMATS[writer_name](stream)
-        documents = read_documents(names, encoding)
-        for record in extractor.extract(_progress(documents) if _bar_fits(stream) else documents):
-            writer.write(record)
+    with _open_writer(output, writer_name, report) as (writer, flush):
+        for item in items:
+            written = writer.write(item) or item
             if output is None:
-                stream.flush()
-            counts[type(record)] += 1
-            if isinstance(record, Failure) and counts[Failure] <= _SHOWN_FAILURES:
-                typer.echo(f"renshi: {record.message}", err=True)
+                flush()
+            counts[type(written)] += 1
+            if isinstance(written, Failure) and counts[Failure] <= _SHOWN_FAILURES:
+                typer.echo(f"renshi: {written.message}", err=True)
         writer.end()
-        stream.flush()
+        flush()
+    for sentence in report.sentences():
+        typer.echo(f"renshi: {sentence}", err=True)
     if counts[Failure]:
         more = counts[Failure] - _SHOWN_FAILURES
         shown = f" ({more} not shown here)" if more > 0 else ""
         others = "; the others were written" if counts[Record] else ""
         typer.echo(f"renshi: {counts[Failure]} of {sum(counts.values())} documents failed{shown}{others}", err=True)
-    return FAILED if counts[Failure] else 0
+    return FAILED if counts[Failure] or report.wrong else 0
+
+
+@contextmanager
+def _open_writer(output: str | None, name: str, report: Any) -> Iterator[tuple[Any, Callable[[], None]]]:
+    """A writer of the format `name` and what flushes it, on standard output, or on a file or folder written whole or
+    not at all."""
+    from renshi.interchange import FittedWriter
+    from renshi.interchange.folder import open_folder
+    from renshi.writers import FORMATS
+
+    if output is not None and _is_folder(name):
+        try:
+            with open_folder(output) as folder:
+                yield FittedWriter(name, folder, report), lambda: None
+        except OSError as error:
+            raise _fail(f"{output}: was not written ({error.strerror or error})") from error
+        return
+    with _open_output(output, name) as stream:
+        yield FORMATS[name](stream) if name in FORMATS else FittedWriter(name, stream, report), stream.flush
 
 
 @contextmanager
@@ -224,7 +358,7 @@ def _open_output(output: str | None, writer_name: str) -> Iterator[TextIO]:
     """Standard output, or a temporary file that becomes `output` when all is written and vanishes otherwise."""
     from renshi.writers import FORMATS
 
-    encoding = FORMATS[writer_name].encoding
+    encoding = FORMATS[writer_name].encoding if writer_name in FORMATS else "utf-8"
     if output is None:
         if sys.stdout is None:  # `>&-`
             raise _fail("standard output is closed; name a file with --output")
@@ -260,9 +394,10 @@ def _open_output(output: str | None, writer_name: str) -> Iterator[TextIO]:
         raise
 
 
-def _bar_fits(stream: TextIO) -> bool:
+def _bar_fits(output: str | None) -> bool:
     """Whether standard error is a terminal, and one into which the records do not go too."""
-    return sys.stderr is not None and sys.stderr.isatty() and not stream.isatty()
+    shares = output is None and sys.stdout is not None and sys.stdout.isatty()
+    return sys.stderr is not None and sys.stderr.isatty() and not shares
 
 
 def _progress(documents: Iterable[Document | Failure]) -> Iterator[Document | Failure]:

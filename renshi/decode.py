@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from renshi.labels import LABELS, TAGS
 
-__all__ = ["Spans", "best_tags", "decode"]
+__all__ = ["Spans", "best_tags", "decode", "doubt"]
 
 # Tags stand as O, then B and I of each label (`renshi.labels.TAGS`): the arithmetic below depends on it.
 assert TAGS[1::2] == tuple(f"B-{label}" for label in LABELS)
@@ -75,6 +75,15 @@ def _scores(
     goes_on = np.exp(logits[row, end, tags[row, start] + 1] - normalizer[row, end, 0])
     score: NDArray[np.float64] = np.clip(weakest.astype(np.float64) * (1.0 - goes_on), 0.0, 1.0)
     return score
+
+
+def doubt(logits: NDArray[np.float32], lengths: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """How many tokens of each row are expected to be tagged wrongly, and of how many: (rows,) sums of 1 − the greatest
+    probability, and numbers of tokens, both without special tokens and padding."""
+    position = np.arange(logits.shape[1])
+    real = (position > 0) & (position < lengths[:, None] - 1)
+    greatest = 1.0 / np.exp(logits - logits.max(axis=-1, keepdims=True)).sum(axis=-1)
+    return np.where(real, 1.0 - greatest, 0.0).sum(axis=-1, dtype=np.float64), real.sum(axis=-1)
 
 
 def best_tags(logits: NDArray[np.float32], lengths: NDArray[np.int64]) -> NDArray[np.int64]:

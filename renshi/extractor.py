@@ -14,9 +14,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from renshi.batches import make_batches
-from renshi.decode import decode
+from renshi.decode import decode, doubt
 from renshi.encode import Encoded, Encoder
 from renshi.events import document_event_types
 from renshi.merge import merge_spans, to_raw_entities
@@ -98,13 +99,30 @@ class Extractor:
         reader could not read) is passed on in its place, and a document that cannot be processed becomes one.
         Memory is bounded by a chunk of documents, whatever their number.
         """
+        for chunk in self._prepared_chunks(documents):
+            spans = self._run(chunk)
+            for number, item in enumerate(chunk):
+                yield item if isinstance(item, Failure) else self._finish(item, spans[number])
+
+    def extract_with_doubt(
+        self, documents: str | Document | Iterable[str | Document | Failure]
+    ) -> Iterator[tuple[Record | Failure, float]]:
+        """As `extract`, each record with its doubt: the share of its tokens that are expected to be tagged wrongly, which is
+        the mean of 1 − the probability of the best tag. Where windows share text it counts in both. 0 for a failure."""
+        for chunk in self._prepared_chunks(documents):
+            doubts = np.zeros((len(chunk), 2))
+            spans = self._run(chunk, doubts)
+            for number, item in enumerate(chunk):
+                wrong, tokens = doubts[number].tolist()
+                yield (item if isinstance(item, Failure) else self._finish(item, spans[number])), wrong / max(tokens, 1)
+
+    def _prepared_chunks(
+        self, documents: str | Document | Iterable[str | Document | Failure]
+    ) -> Iterator[list[_Prepared | Failure]]:
         if isinstance(documents, (str, Document)):
             documents = [documents]
         for chunk in _chunks(_numbered(documents), self.batch_tokens * _CHUNK_BATCHES):
-            prepared = [self._prepare(document) for document in chunk]
-            spans = self._run(prepared)
-            for number, item in enumerate(prepared):
-                yield item if isinstance(item, Failure) else self._finish(item, spans[number])
+            yield [self._prepare(document) for document in chunk]
 
     def _prepare(self, document: Document | Failure) -> _Prepared | Failure:
         if isinstance(document, Failure):
@@ -115,8 +133,13 @@ class Extractor:
         normalized = normalize(document.text)
         return _Prepared(document, normalized, split_windows(normalized.text, self._window_length, self._overlap))
 
-    def _run(self, prepared: Sequence[_Prepared | Failure]) -> list[list[tuple[int, int, int, float]]]:
-        """For each prepared document its spans (start, end, label index, score) in the normalized text."""
+    def _run(
+        self, prepared: Sequence[_Prepared | Failure], doubts: NDArray[np.float64] | None = None
+    ) -> list[list[tuple[int, int, int, float]]]:
+        """For each prepared document its spans (start, end, label index, score) in the normalized text.
+
+        To `doubts`, (documents, 2), are added how many tokens are expected to be wrong, and how many there are.
+        """
         owners = [
             (number, window)
             for number, item in enumerate(prepared)
@@ -132,17 +155,22 @@ class Extractor:
                 last[index] = first[index + 1]
         spans: list[list[tuple[int, int, int, float]]] = [[] for _ in prepared]
         for batch in make_batches([len(row.input_ids) for row in rows], self.batch_tokens):
-            for row, start, end, label, score in self._spans([rows[index] for index in batch]):
+            encoded = [rows[index] for index in batch]
+            lengths = np.array([len(row.input_ids) for row in encoded])
+            logits = self.model.logits([row.input_ids for row in encoded], self._encoder.pad_id)
+            if doubts is not None:
+                np.add.at(doubts, [owners[row.source][0] for row in encoded], np.stack(doubt(logits, lengths), axis=1))
+            for row, start, end, label, score in self._spans(encoded, logits, lengths):
                 number, window = owners[rows[batch[row]].source]
                 start += window.start
                 if first[batch[row]] <= start < last[batch[row]] and score >= self.min_score:
                     spans[number].append((start, end + window.start, label, score))
         return spans
 
-    def _spans(self, rows: Sequence[Encoded]) -> Iterator[tuple[int, int, int, int, float]]:
+    def _spans(
+        self, rows: Sequence[Encoded], logits: NDArray[np.float32], lengths: NDArray[np.int64]
+    ) -> Iterator[tuple[int, int, int, int, float]]:
         """(row, start, end, label index, score) of one batch, in characters of each row's text."""
-        lengths = np.array([len(row.input_ids) for row in rows])
-        logits = self.model.logits([row.input_ids for row in rows], self._encoder.pad_id)
         found = decode(logits, lengths)
         offsets = np.zeros((len(rows), int(lengths.max()), 2), dtype=np.int64)
         offsets[np.arange(offsets.shape[1]) < lengths[:, None]] = np.concatenate([row.offsets for row in rows])

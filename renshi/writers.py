@@ -26,6 +26,7 @@ __all__ = [
     "escaped",
     "mark_entity",
     "marked_text",
+    "readable",
 ]
 
 
@@ -99,6 +100,11 @@ def _cell(text: str) -> str:
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
+def readable(line: str) -> str:
+    """A line for a terminal, whatever a page's text does."""
+    return _CONTROL.sub("", line).encode("utf-8", "replace").decode("utf-8")
+
+
 class TextWriter(Writer):
     """For reading on a terminal: what took place, and who holds which post, organization by organization."""
 
@@ -117,8 +123,7 @@ class TextWriter(Writer):
                     lines.append(f"    {title}  {person}")
             lines += [f"{record.entities[r.title].text}: {r.claimed} claimed, {r.found} named" for r in record.rosters]
             lines += ["nothing found"] if len(lines) == 1 else []
-        shown = "\n".join(_CONTROL.sub("", line) for line in lines)
-        self._stream.write(shown.encode("utf-8", "replace").decode("utf-8") + "\n\n")
+        self._stream.write("\n".join(map(readable, lines)) + "\n\n")
 
 
 class HtmlWriter(Writer):

@@ -89,7 +89,7 @@ WRONG = [
     (["extract", "{page}", "-f", "xml"], "format 'xml' is unknown; formats are jsonl, csv, html, text"),
     (
         ["extract", "{page}", "-o", "out.doc"],
-        "out.doc: its suffix names no format; formats are jsonl, csv, html, text: say which with --format",
+        "out.doc: its suffix names no format; formats are jsonl, csv, html, text, markup, labelstudio, doccano, brat, conll, docbin: say which with --format",
     ),
     (["extract", "{page}", "-o", "nowhere/out.csv"], "nowhere/out.csv: there is no folder nowhere; make it first"),
     (["extract", "{page}", "-o", "{page}", "-f", "jsonl"], "{page}: is one of the inputs; write to another file"),

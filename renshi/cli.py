@@ -59,7 +59,8 @@ def extract(
         list[str] | None,
         typer.Argument(
             metavar="FILE",
-            help='.txt (one document), .jsonl (one {"id", "text"} a line), or - for standard input.',
+            help='.txt, .docx, .pdf with a text layer, .html (one document each), .jsonl (one {"id", "text"} a line), or - '
+            "for standard input. Positions count the record's text: of a .docx, .pdf or .html, what was read out of it.",
             show_default=False,
         ),
     ] = None,
@@ -97,7 +98,9 @@ def extract(
     min_score: Annotated[
         float, typer.Option(metavar="X", help="Leave out entities that are less probable than X, 0 to 1.")
     ] = 0.0,
-    encoding: Annotated[str, typer.Option(metavar="NAME", help="Encoding of .txt files and standard input.")] = "utf-8",
+    encoding: Annotated[
+        str, typer.Option(metavar="NAME", help="Encoding of .txt files, standard input, and HTML that declares none.")
+    ] = "utf-8",
 ) -> None:
     """Read persons, titles, organizations, events and roles in documents."""
     names = _inputs(files)

@@ -7,8 +7,9 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import IO, Annotated, Any
 
 import typer
 
@@ -76,7 +77,7 @@ def extract(
             "--format",
             "-f",
             metavar="NAME",
-            help="jsonl, csv, html or text. Default: as OUT's suffix says, else jsonl.",
+            help="jsonl, csv, html, text or xlsx. Default: as OUT's suffix says, else jsonl.",
         ),
     ] = None,
     model: Annotated[
@@ -145,6 +146,9 @@ def _format(name: str | None, output: str | None) -> str:
 
     chosen = name or (Path(output).suffix.lower().lstrip(".") if output else "jsonl")
     if chosen in FORMATS:
+        package = FORMATS[chosen].package
+        if package and find_spec(package) is None:
+            raise _fail(f'format {chosen} needs the package {package}: pip install "renshi[app]"')
         return chosen
     if name:
         raise _fail(f"format {name!r} is unknown; formats are {', '.join(FORMATS)}")
@@ -217,7 +221,7 @@ def _extract(names: list[str], output: str | None, writer_name: str, encoding: s
 
 
 @contextmanager
-def _open_output(output: str | None, writer_name: str) -> Iterator[TextIO]:
+def _open_output(output: str | None, writer_name: str) -> Iterator[IO[Any]]:
     """Standard output, or a temporary file that becomes `output` when all is written and vanishes otherwise."""
     from renshi.writers import FORMATS
 
@@ -226,10 +230,11 @@ def _open_output(output: str | None, writer_name: str) -> Iterator[TextIO]:
         if sys.stdout is None:  # `>&-`
             raise _fail("standard output is closed; name a file with --output")
         reconfigure = getattr(sys.stdout, "reconfigure", None)
-        if reconfigure:  # whatever the locale says: the bytes are those of a file, and line ends are the writer's own
+        if encoding and reconfigure:
+            # Whatever the locale says: the bytes are those of a file, and line ends are the writer's own.
             reconfigure(encoding=encoding, newline="")
         try:
-            yield sys.stdout
+            yield sys.stdout if encoding else sys.stdout.buffer
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -244,7 +249,8 @@ def _open_output(output: str | None, writer_name: str) -> Iterator[TextIO]:
         raise _fail(f"{output}: cannot be written ({getattr(error, 'strerror', None) or error})") from error
     partial = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding=encoding, newline="") as stream:
+        mode, newline = ("w", "") if encoding else ("wb", None)
+        with os.fdopen(handle, mode, encoding=encoding, newline=newline) as stream:
             yield stream
         mask = os.umask(0)
         os.umask(mask)
@@ -257,7 +263,7 @@ def _open_output(output: str | None, writer_name: str) -> Iterator[TextIO]:
         raise
 
 
-def _bar_fits(stream: TextIO) -> bool:
+def _bar_fits(stream: IO[Any]) -> bool:
     """Whether standard error is a terminal, and one into which the records do not go too."""
     return sys.stderr is not None and sys.stderr.isatty() and not stream.isatty()
 

@@ -120,6 +120,44 @@ def extract(
         raise typer.Exit(BROKEN_PIPE) from None
 
 
+@app.command(epilog=r'Example: renshi serve --port 8000. Needs: pip install "renshi\[app]".', no_args_is_help=False)
+def serve(
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where to listen. 0.0.0.0: the whole network may use it.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="N", min=1, max=65535)] = 7860,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", "-m", metavar="NAME", help="Model folder or Hub id. Default: the model in the package."
+        ),
+    ] = None,
+    revision: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Branch, tag or commit of the model on the Hub.")
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
+    dtype: Annotated[str, typer.Option(metavar="NAME", help="auto, float32, bfloat16 or float16.")] = "auto",
+    max_mb: Annotated[
+        float, typer.Option(metavar="X", min=0.001, help="Megabytes that a file or a pasted text may have.")
+    ] = 20,
+) -> None:
+    """A page in the browser: paste a text or drop files, look at the result, download it. Nothing leaves this machine."""
+    if find_spec("gradio") is None:
+        raise _fail('renshi serve needs the package gradio: pip install "renshi[app]"')
+    extractor = _load(model, revision=revision, device=device, dtype=dtype)
+    from renshi.app import serve as run
+
+    def started(url: str) -> None:
+        typer.echo(f"renshi: {url} (stop with ^C)", err=True)
+
+    try:
+        run(extractor, host=host, port=port, max_mb=max_mb, started=started)
+    except OSError as error:
+        raise _fail(f"{host}:{port} cannot be listened on ({error}); choose another with --host and --port") from error
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+
+
 def main() -> None:
     """Entry point of the console script."""
     app(prog_name="renshi")

@@ -83,11 +83,16 @@ def _word(key: str, language: str, **values: object) -> str:
 
 
 def label_name(label: str, language: str) -> str:
-    """A label's display name: 職務, 职务 or Title for ``TITLE``; the type's for an event."""
+    """A label's display name: 職務, 职务 or Title for ``TITLE``; 會議, 会议 or Meeting for ``EVENT.MEETING``."""
     event = event_type(label)
     if event is None:
         return _word(label, language)
-    return (_TRADITIONAL_EVENTS[event], LABEL_NAMES[label], EVENT_TYPES[event].english)[LANGUAGES.index(language)]
+    return (_TRADITIONAL_EVENTS[event], LABEL_NAMES[label], event.capitalize())[LANGUAGES.index(language)]
+
+
+def _event_name(event: str, language: str) -> str:
+    """The same, in English in full: a chip has more room than a span."""
+    return EVENT_TYPES[event].english if language == LANGUAGES[2] else label_name(f"EVENT.{event}", language)
 
 
 def preferred_language(tag: str) -> str:
@@ -186,8 +191,7 @@ def _mark(entity: Entity, language: str) -> str:
 
 def _events(record: Record, language: str) -> str:
     chips = "".join(
-        f'<li title="{event.score:.2f}">{label_name(f"EVENT.{event.type}", language)}</li>'
-        for event in record.event_types
+        f'<li title="{event.score:.2f}">{_event_name(event.type, language)}</li>' for event in record.event_types
     )
     return f'<ul class="events" aria-label="{_word("events", language)}">{chips}</ul>' if chips else ""
 
@@ -238,29 +242,29 @@ def summary_html(records: Sequence[Record | Failure], language: str, message: st
 # Gradio sets the class `dark` on the page, after the system or ?__theme=dark; its own variables give ground and ink.
 STYLE = (
     """
-:root { --per: #00639b; --title: #9a4a06; --org: #006b4f; --event: #98396b; --warn: #b34700; }
-.dark { --per: #6cb8ea; --title: #f0a04b; --org: #4fc9a2; --event: #e08ab8; --warn: #ff9a5c; }
+:root { --per: #00639b; --title: #9a4a06; --org: #006b4f; --event: #98396b; --warn: #b34700; --soft: #6a665f; }
+.dark { --per: #6cb8ea; --title: #f0a04b; --org: #4fc9a2; --event: #e08ab8; --warn: #ff9a5c; --soft: #a09b91; }
 .gradio-container { max-width: 84rem !important; }
 .renshi { color: var(--body-text-color); font-size: 1rem; line-height: 1.6; }
 .renshi h1 { font-size: 1.5rem; font-weight: 700; margin: 0; }
 .renshi h2 { font-size: 1.05rem; font-weight: 600; margin: 0 0 .6rem; overflow-wrap: anywhere; }
-.renshi h3 { font-size: .9rem; font-weight: 600; margin: 1.1rem 0 .3rem; color: var(--body-text-color-subdued); }
+.renshi h3 { font-size: .9rem; font-weight: 600; margin: 1.1rem 0 .3rem; color: var(--soft); }
 .renshi p { margin: 0; }
-.renshi .soft, .renshi small { color: var(--body-text-color-subdued); font-weight: 400; }
+.renshi .soft, .renshi small { color: var(--soft); font-weight: 400; }
 .renshi .failed { border-left: .3rem solid var(--warn); padding: .2rem .8rem; margin: .4rem 0; overflow-wrap: anywhere; }
 .renshi .failed ul { list-style: disc; padding-left: 1.2rem; margin: 0; }
 .renshi .events, .renshi .rosters { list-style: none; padding: 0; margin: 0 0 .4rem; display: flex; flex-wrap: wrap; gap: .4rem .6rem; }
 .renshi .events li { border: 1px solid var(--event); color: var(--event); border-radius: 1rem; padding: .05rem .8rem; font-size: .9rem; }
 .renshi .rosters li { border-bottom: 2px dotted var(--title); font-size: .92rem; }
 .renshi .rosters .differs { border-bottom-color: var(--warn); }
-.renshi .wide { overflow-x: auto; }
+.renshi .wide { overflow: auto; max-height: 26rem; }
 .renshi table { border-collapse: collapse; width: 100%; font-size: .95rem; }
 .renshi th, .renshi td { text-align: left; vertical-align: top; padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--border-color-primary); }
-.renshi thead th { font-size: .8rem; font-weight: 600; color: var(--body-text-color-subdued); }
+.renshi thead th { position: sticky; top: 0; background: var(--body-background-fill); font-size: .8rem; font-weight: 600; color: var(--soft); }
 .renshi tbody th { color: var(--org); font-weight: 600; padding-top: .7rem; }
 .renshi td:first-child { padding-left: 1rem; }
 .renshi td:nth-child(2) { min-width: 4.5em; }
-.renshi td:last-child { width: 3.5em; font-variant-numeric: tabular-nums; color: var(--body-text-color-subdued); padding-right: 0; }
+.renshi td:last-child { width: 3.5em; font-variant-numeric: tabular-nums; color: var(--soft); padding-right: .4rem; }
 .renshi .text { white-space: pre-wrap; overflow-wrap: anywhere; line-height: 2.1; }
 .renshi h2, .renshi td, .renshi b, .renshi mark { unicode-bidi: isolate; }
 """
@@ -276,51 +280,61 @@ def build_app(extractor: Extractor, *, max_mb: float = MAX_MB) -> gr.Blocks:
     """The page for one extractor, which reads the documents of one visitor at a time. Launch it with `launch_options`."""
     import gradio as gr
 
+    def words(language: str) -> dict[str, dict[str, Any]]:
+        """What each component says."""
+        word = partial(_word, language=language)
+        return {
+            "head": {"value": _head(language)},
+            "language": {"label": word("language")},
+            "text": {"label": word("paste"), "placeholder": word("placeholder")},
+            "files": {"label": word("files", mb=f"{max_mb:g}")},
+            "encoding": {"label": word("encoding")},
+            "clear": {"value": word("clear")},
+            "read": {"value": word("read")},
+            "threshold": {"label": word("threshold")},
+            "kinds": {"label": word("labels"), "choices": [(word(kind), kind) for kind in KINDS]},
+            "number": {"label": word("document")},
+            "caption": {"value": f'<div class="renshi"><p class="soft">{word("download")}</p></div>'},
+        }
+
     first = LANGUAGES[1]
+    says = words(first)
     app: gr.Blocks = gr.Blocks(title="renshi 人事", analytics_enabled=False, delete_cache=(3600, 3600))
     with app:
         records = gr.State([], time_to_live=3600)
         message = gr.State("")
-        with gr.Row(equal_height=True):
-            head = gr.HTML(_head(first), scale=3, min_width=280, apply_default_css=False)
-            language = gr.Radio(LANGUAGES, value=first, label=_word("language", first), scale=1, min_width=280)
+        with gr.Row():
+            with gr.Column(scale=3, min_width=280):
+                head = gr.HTML(**says["head"], apply_default_css=False)
+            with gr.Column(scale=2, min_width=280):
+                language = gr.Radio(LANGUAGES, value=first, **says["language"], elem_id="language")
         with gr.Row():
             with gr.Column(scale=2, min_width=320):
-                text = gr.Textbox(lines=8, max_lines=16, elem_id="text")
-                files = gr.File(file_count="multiple", file_types=list(SUFFIXES), height=160, elem_id="files")
-                encoding = gr.Dropdown(ENCODINGS, value=ENCODINGS[0])
+                text = gr.Textbox(**says["text"], lines=8, max_lines=16, elem_id="text")
+                files = gr.File(
+                    **says["files"], file_count="multiple", file_types=list(SUFFIXES), height=160, elem_id="files"
+                )
+                encoding = gr.Dropdown(ENCODINGS, value=ENCODINGS[0], **says["encoding"])
                 with gr.Row():
-                    clear = gr.ClearButton([text, files], min_width=80)
-                    read = gr.Button(variant="primary", min_width=80, elem_id="read")
+                    clear = gr.ClearButton([text, files], **says["clear"], min_width=80, elem_id="clear")
+                    read = gr.Button(**says["read"], variant="primary", min_width=80, elem_id="read")
             with gr.Column(scale=3, min_width=320):
-                summary = gr.HTML(elem_id="summary", apply_default_css=False)
-                with gr.Group(visible=False) as filters:
-                    with gr.Row():
-                        threshold = gr.Slider(0, 1, value=0, step=0.01, min_width=240, elem_id="threshold")
-                        kinds = gr.CheckboxGroup(list(KINDS), value=list(KINDS), min_width=240, elem_id="kinds")
-                    number = gr.Dropdown([], elem_id="document")
-                shown = gr.HTML(elem_id="shown", apply_default_css=False)
-                with gr.Column(visible=False) as downloads:
-                    caption = gr.HTML(apply_default_css=False)
+                summary = gr.HTML(summary_html([], first), elem_id="summary", apply_default_css=False)
+                with gr.Column(visible=False) as results:
+                    number = gr.Dropdown([], **says["number"], elem_id="document")
+                    with gr.Group(), gr.Row():
+                        threshold = gr.Slider(
+                            0, 1, value=0, step=0.01, **says["threshold"], min_width=240, elem_id="threshold"
+                        )
+                        kinds = gr.CheckboxGroup(**says["kinds"], value=list(KINDS), min_width=240, elem_id="kinds")
+                    shown = gr.HTML(elem_id="shown", apply_default_css=False)
+                    caption = gr.HTML(**says["caption"], apply_default_css=False)
                     with gr.Row():
                         buttons = [gr.Button(name.upper(), size="sm", min_width=70) for name in DOWNLOADS]
                     file = gr.DownloadButton(visible="hidden", elem_id="file")
 
         def relabel(language: str) -> list[Any]:
-            word = partial(_word, language=language)
-            return [
-                _head(language),
-                gr.update(label=word("language")),
-                gr.update(label=word("paste"), placeholder=word("placeholder")),
-                gr.update(label=word("files", mb=f"{max_mb:g}")),
-                gr.update(label=word("encoding")),
-                gr.update(value=word("clear")),
-                gr.update(value=word("read")),
-                gr.update(label=word("threshold")),
-                gr.update(label=word("labels"), choices=[(word(kind), kind) for kind in KINDS]),
-                gr.update(label=word("document")),
-                f'<div class="renshi"><p class="soft">{word("download")}</p></div>',
-            ]
+            return [gr.update(**changed) for changed in words(language).values()]
 
         def extract(
             text: str | None,
@@ -346,11 +360,10 @@ def build_app(extractor: Extractor, *, max_mb: float = MAX_MB) -> gr.Blocks:
             return summary_html(chosen, language, message), shown
 
         def choose(records: list[Record | Failure]) -> list[Any]:
-            """The documents to choose among, and whether there is anything to filter and to take away."""
+            """The documents to choose among, and whether there is anything to look at."""
             choices = [(r.id, index) for index, r in enumerate(records) if isinstance(r, Record)]
             first = choices[0][1] if choices else None
-            any_read = gr.update(visible=bool(choices))
-            return [gr.update(choices=choices, value=first, visible=len(choices) > 1), any_read, any_read]
+            return [gr.update(choices=choices, value=first, visible=len(choices) > 1), gr.update(visible=bool(choices))]
 
         def write(records: list[Record | Failure], min_score: float, kinds: list[str], *, name: str) -> str:
             chosen = (select(r, min_score, kinds) if isinstance(r, Record) else r for r in records)
@@ -368,10 +381,10 @@ def build_app(extractor: Extractor, *, max_mb: float = MAX_MB) -> gr.Blocks:
         language.input(relabel, language, labelled, **private).then(**view)
         reading = {**private, "show_progress": "full", "show_progress_on": summary}
         read.click(extract, [text, files, encoding, language], [records, message], **reading).then(
-            choose, records, [number, filters, downloads], **private
+            choose, records, [number, results], **private
         ).then(**view)
         clear.click(lambda: ([], ""), None, [records, message], **private).then(
-            choose, records, [number, filters, downloads], **private
+            choose, records, [number, results], **private
         ).then(**view)
         threshold.release(**view)
         kinds.input(**view)

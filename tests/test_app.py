@@ -86,10 +86,15 @@ sys.addaudithook(tell)
 from renshi.cli import main
 main()
 """
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture(scope="session")
@@ -150,7 +155,7 @@ def test_paste_look_filter_and_switch_the_language(page: Any) -> None:
     read(page)
     page.wait_for_selector("#shown mark.per")
     assert page.inner_text("#shown mark.per").startswith("王进龙")
-    assert page.get_attribute("#shown mark.per", "title").startswith("Person 0.")
+    assert page.get_attribute("#shown mark.per", "title").startswith("Person ")
     assert page.inner_text("#shown tbody th") == "省学会"
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.get_by_label("Person", exact=True).uncheck()

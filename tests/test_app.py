@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -186,7 +187,11 @@ def test_upload_and_download(page: Any, tmp_path: Path) -> None:
     records = [json.loads(line) for line in files["renshi.jsonl"].read_text(encoding="utf-8").splitlines()]
     assert [record["id"] for record in records] == ["a.html", "b.txt", "bad.pdf", "large.txt"]
     assert records[0]["text"] == f"{TEXT}\n"
-    rows = list(openpyxl.load_workbook(files["renshi.xlsx"])["roles"].iter_rows(min_row=2, values_only=True))
+    rows = list(
+        openpyxl.load_workbook(io.BytesIO(files["renshi.xlsx"].read_bytes()))["roles"].iter_rows(
+            min_row=2, values_only=True
+        )
+    )
     assert ("a.html", "王进龙", "会长", "省学会") in [row[:4] for row in rows]
 
 

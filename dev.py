@@ -25,7 +25,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
-LINTED = ["renshi", "training", "scripts", "tests", "dev.py"]
+LINTED = ["renshi", "training", "scripts", "tests", "dev.py", "app.py"]
 
 
 def python_of(environment: Path) -> Path:

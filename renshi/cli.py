@@ -7,8 +7,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import IO, Annotated, Any
 
 import typer
 
@@ -59,7 +60,8 @@ def extract(
         list[str] | None,
         typer.Argument(
             metavar="FILE",
-            help='.txt (one document), .jsonl (one {"id", "text"} a line), or - for standard input.',
+            help='.txt, .docx, .pdf with a text layer, .html (one document each), .jsonl (one {"id", "text"} a line), or - '
+            "for standard input. Positions count the record's text: of a .docx, .pdf or .html, what was read out of it.",
             show_default=False,
         ),
     ] = None,
@@ -75,7 +77,7 @@ def extract(
             "--format",
             "-f",
             metavar="NAME",
-            help="jsonl, csv, html or text; or to correct it elsewhere labelstudio, doccano, brat, conll, docbin or "
+            help="jsonl, csv, html, text or xlsx; or to correct it elsewhere labelstudio, doccano, brat, conll, docbin or "
             "markup. Default: as OUT's suffix says, else jsonl.",
         ),
     ] = None,
@@ -103,7 +105,9 @@ def extract(
     min_score: Annotated[
         float, typer.Option(metavar="X", help="Leave out entities that are less probable than X, 0 to 1.")
     ] = 0.0,
-    encoding: Annotated[str, typer.Option(metavar="NAME", help="Encoding of .txt files and standard input.")] = "utf-8",
+    encoding: Annotated[
+        str, typer.Option(metavar="NAME", help="Encoding of .txt files, standard input, and HTML that declares none.")
+    ] = "utf-8",
 ) -> None:
     """Read persons, titles, organizations, events and roles in documents."""
     names = _inputs(files)
@@ -219,6 +223,44 @@ def _ending(output: str | None) -> Iterator[None]:
         raise typer.Exit(BROKEN_PIPE) from None
 
 
+@app.command(epilog=r'Example: renshi serve --port 8000. Needs: pip install "renshi\[app]".', no_args_is_help=False)
+def serve(
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where to listen. 0.0.0.0: the whole network may use it.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="N", min=1, max=65535)] = 7860,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", "-m", metavar="NAME", help="Model folder or Hub id. Default: the model in the package."
+        ),
+    ] = None,
+    revision: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Branch, tag or commit of the model on the Hub.")
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
+    dtype: Annotated[str, typer.Option(metavar="NAME", help="auto, float32, bfloat16 or float16.")] = "auto",
+    max_mb: Annotated[
+        float, typer.Option(metavar="X", min=0.001, help="Megabytes that a file or a pasted text may have.")
+    ] = 20,
+) -> None:
+    """A page in the browser: paste a text or drop files, look at the result, download it. Nothing leaves this machine."""
+    if find_spec("gradio") is None:
+        raise _fail('renshi serve needs the package gradio: pip install "renshi[app]"')
+    extractor = _load(model, revision=revision, device=device, dtype=dtype)
+    from renshi.app import serve as run
+
+    def started(url: str) -> None:
+        typer.echo(f"renshi: {url} (stop with ^C)", err=True)
+
+    try:
+        run(extractor, host=host, port=port, max_mb=max_mb, started=started)
+    except OSError as error:
+        raise _fail(f"{host}:{port} cannot be listened on ({error}); choose another with --host and --port") from error
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+
+
 def _fail(message: str) -> typer.Exit:
     typer.echo(f"renshi: {message}", err=True)
     return typer.Exit(USAGE)
@@ -242,6 +284,9 @@ def _format(name: str | None, output: str | None) -> str:
     formats = [*FORMATS, *(format for format in INTERCHANGE if format != "records")]  # records are jsonl
     chosen = name or (Path(output).suffix.lower().lstrip(".") if output else "jsonl")
     if chosen in formats:
+        package = FORMATS[chosen].package if chosen in FORMATS else None
+        if package and find_spec(package) is None:
+            raise _fail(f'format {chosen} needs the package {package}: pip install "renshi[app]"')
         return chosen
     if name:
         raise _fail(f"format {name!r} is unknown; formats are {', '.join(formats)}")
@@ -354,7 +399,7 @@ def _open_writer(output: str | None, name: str, report: Any) -> Iterator[tuple[A
 
 
 @contextmanager
-def _open_output(output: str | None, writer_name: str) -> Iterator[TextIO]:
+def _open_output(output: str | None, writer_name: str) -> Iterator[IO[Any]]:
     """Standard output, or a temporary file that becomes `output` when all is written and vanishes otherwise."""
     from renshi.writers import FORMATS
 
@@ -363,10 +408,11 @@ def _open_output(output: str | None, writer_name: str) -> Iterator[TextIO]:
         if sys.stdout is None:  # `>&-`
             raise _fail("standard output is closed; name a file with --output")
         reconfigure = getattr(sys.stdout, "reconfigure", None)
-        if reconfigure:  # whatever the locale says: the bytes are those of a file, and line ends are the writer's own
+        if encoding and reconfigure:
+            # Whatever the locale says: the bytes are those of a file, and line ends are the writer's own.
             reconfigure(encoding=encoding, newline="")
         try:
-            yield sys.stdout
+            yield sys.stdout if encoding else sys.stdout.buffer
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -381,7 +427,8 @@ def _open_output(output: str | None, writer_name: str) -> Iterator[TextIO]:
         raise _fail(f"{output}: cannot be written ({getattr(error, 'strerror', None) or error})") from error
     partial = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding=encoding, newline="") as stream:
+        mode, newline = ("w", "") if encoding else ("wb", None)
+        with os.fdopen(handle, mode, encoding=encoding, newline=newline) as stream:
             yield stream
         mask = os.umask(0)
         os.umask(mask)

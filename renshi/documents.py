@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from renshi.pages import PAGES, PageError, page_text
 from renshi.records import Document, Failure
 
 __all__ = ["SUFFIXES", "read_documents"]
@@ -18,12 +19,13 @@ def read_documents(inputs: Sequence[str], encoding: str = "utf-8") -> Iterator[D
     """The documents of all inputs, in order.
 
     Args:
-        inputs: Paths of ``.txt`` files (one document each) and ``.jsonl`` files (an object with ``text``, and ``id`` if
-            it has one, a line); ``-`` is standard input, one document.
-        encoding: Of the text files and of standard input. JSON lines are UTF-8 by definition.
+        inputs: Paths of ``.txt`` files (one document each), ``.jsonl`` files (an object with ``text``, and ``id`` if
+            it has one, a line), and the pages of `renshi.pages`; ``-`` is standard input, one document.
+        encoding: Of the text files, of standard input, and of HTML that declares none. JSON lines are UTF-8 by definition.
 
     A text is taken as it stands, line breaks included, for offsets count the user's own characters; only a byte order
-    mark at its beginning is dropped. A document is named by its path, or by its ``id``, or by path and line.
+    mark at its beginning is dropped. Of a page, offsets count the text that was extracted from it. A document is named by
+    its path, or by its ``id``, or by path and line.
 
     Raises:
         LookupError: Python knows no such encoding.
@@ -71,6 +73,13 @@ def _explain(name: str, error: OSError) -> str:
 
 def _read_text(name: str, file: BinaryIO, encoding: str) -> Iterator[Document | Failure]:
     yield _decode(name, file.read(), encoding)
+
+
+def _read_page(name: str, file: BinaryIO, encoding: str) -> Iterator[Document | Failure]:
+    try:
+        yield Document(name, page_text(file.read(), Path(name).suffix.lower(), encoding))
+    except PageError as error:
+        yield Failure(name, type(error).__name__, f"{name}: {error}")
 
 
 def _read_json_lines(name: str, file: BinaryIO, _: str) -> Iterator[Document | Failure]:
@@ -134,6 +143,7 @@ def _decode(name: str, data: bytes, encoding: str, advice: str = "") -> Document
 _READERS: dict[str, Callable[[str, BinaryIO, str], Iterator[Document | Failure]]] = {
     ".txt": _read_text,
     ".jsonl": _read_json_lines,
+    **dict.fromkeys(PAGES, _read_page),
 }
 
 SUFFIXES: tuple[str, ...] = tuple(_READERS)

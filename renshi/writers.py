@@ -1,4 +1,5 @@
-"""Records to JSON lines, CSV, a page to look at or lines to read; each writer takes them one by one and keeps none."""
+"""Records to JSON lines, CSV, a workbook, a page to look at or lines to read; each writer takes them one by one and keeps
+none."""
 
 from __future__ import annotations
 
@@ -8,13 +9,14 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from html import escape
-from typing import ClassVar, TextIO
+from typing import IO, Any, ClassVar
 
 from renshi.labels import EVENT_TYPES, LABEL_NAMES, event_type
 from renshi.records import Entity, Failure, Record, Role
 
 __all__ = [
     "FORMATS",
+    "MARK_STYLE",
     "PAGE_FOOT",
     "PAGE_HEAD",
     "CsvWriter",
@@ -22,6 +24,7 @@ __all__ = [
     "JsonlWriter",
     "TextWriter",
     "Writer",
+    "XlsxWriter",
     "by_organization",
     "escaped",
     "mark_entity",
@@ -31,12 +34,15 @@ __all__ = [
 
 
 class Writer(ABC):
-    """Writes to an open text stream, which stays the caller's: open it with ``newline=""`` and UTF-8."""
+    """Writes to an open stream, which stays the caller's: one of bytes if the writer's `encoding` is None, else a text
+    stream with ``newline=""`` and that encoding."""
 
-    encoding: ClassVar[str] = "utf-8"
-    """What a file of this format is written in."""
+    encoding: ClassVar[str | None] = "utf-8"
+    """What a file of this format is written in; None: it is no text."""
+    package: ClassVar[str] = ""
+    """A package that it needs beyond the default installation (extra ``renshi[app]``)."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: IO[Any]) -> None:
         self._stream = stream
         self.begin()
 
@@ -94,6 +100,75 @@ def _cell(text: str) -> str:
     """A cell's text: one that a spreadsheet program would read as a formula gets an apostrophe before it."""
     text = text.encode("utf-8", "replace").decode("utf-8")
     return f"'{text}" if _FORMULA.match(text) else text
+
+
+class XlsxWriter(Writer):
+    """A workbook with the sheets of `SHEETS`. Every text is a text, whatever sign it begins with: no formula, no link."""
+
+    encoding = None
+    package = "openpyxl"
+    SHEETS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "roles": CsvWriter.COLUMNS,
+        "entities": ("document", "label", "text", "start", "end", "score"),
+        "rosters": ("document", "title", "claimed", "named"),
+        "documents": ("document", "event_types", "roles", "entities", "error"),
+    }
+    _WIDTHS: ClassVar[dict[str, int]] = {"document": 24, "organization": 40, "title": 24, "text": 40, "event_types": 24, "error": 60}  # fmt: skip
+
+    def begin(self) -> None:
+        from openpyxl import Workbook
+        from openpyxl.styles import Font
+        from openpyxl.utils import get_column_letter
+
+        self._book = Workbook(write_only=True)
+        self._sheets = {name: self._book.create_sheet(name) for name in self.SHEETS}
+        for name, columns in self.SHEETS.items():
+            sheet = self._sheets[name]
+            sheet.freeze_panes = "A2"
+            for number, column in enumerate(columns, start=1):
+                sheet.column_dimensions[get_column_letter(number)].width = self._WIDTHS.get(column, 12)
+            self._append(name, *columns, font=Font(bold=True))
+
+    def write(self, record: Record | Failure) -> None:
+        if isinstance(record, Failure):
+            self._append("documents", record.id, "", "", "", record.message)
+            return
+        entities = record.entities
+        events = "、".join(EVENT_TYPES[event.type].chinese for event in record.event_types)
+        self._append("documents", record.id, events, len(record.roles), len(entities), "")
+        for e in entities:
+            self._append("entities", record.id, e.label, e.text, e.start, e.end, e.score)
+        for roster in record.rosters:
+            self._append("rosters", record.id, entities[roster.title].text, roster.claimed, roster.found)
+        for role in record.roles:
+            parts = [None if i is None else entities[i] for i in (role.person, role.title, role.organization)]
+            texts = [part.text if part else "" for part in parts]
+            offsets = [offset for part in parts for offset in ((part.start, part.end) if part else ("", ""))]
+            self._append("roles", record.id, *texts, role.score, events, *offsets)
+
+    def end(self) -> None:
+        self._book.save(self._stream)
+
+    def _append(self, name: str, *values: str | float, font: Any = None) -> None:
+        from openpyxl.cell import WriteOnlyCell
+
+        cells = []
+        for value in values:
+            cell = WriteOnlyCell(self._sheets[name])
+            if isinstance(value, str):
+                # The type is set last: openpyxl takes a text that begins with = for a formula.
+                cell.value, cell.data_type = _NO_XML.sub("\ufffd", value)[:_CELL_LENGTH], "s"
+                cell.quotePrefix = bool(_FORMULA.match(value))  # and it stays one when its cell is edited
+            else:
+                cell.value = value
+            if font:
+                cell.font = font
+            cells.append(cell)
+        self._sheets[name].append(cells)
+
+
+_CELL_LENGTH = 32_767  # the most that Excel takes
+_NO_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 # A page must not move the cursor, recolour the terminal or turn the reading direction; a name broken by a line end is one.
@@ -194,12 +269,13 @@ def _rosters(record: Record) -> str:
     return f'<ul class="rosters" aria-label="Rosters">{"".join(items)}</ul>\n' if items else ""
 
 
-def mark_entity(entity: Entity, title: str = "", extra_class: str = "") -> str:
-    """One span as an HTML element. `title` is what is told on hover: by default label, score and place."""
+def mark_entity(entity: Entity, title: str = "", extra_class: str = "", name: str = "") -> str:
+    """One span as an HTML element. `title` is what is told on hover: by default label, score and place. `name` is shown
+    behind it: by default the label's Chinese name."""
     kind = "event" if event_type(entity.label) else entity.label.lower()
     title = title or f"{entity.label} {entity.score:.2f} [{entity.start}, {entity.end})"
     classes = f"{kind} {extra_class}" if extra_class else kind
-    name = LABEL_NAMES[entity.label]
+    name = name or LABEL_NAMES[entity.label]
     return f'<mark class="{classes}" data-label="{name}" title="{title}">{escaped(entity.text)}</mark>'
 
 
@@ -215,7 +291,20 @@ def marked_text(text: str, entities: Sequence[Entity], mark: Callable[[Entity], 
 
 # The hues of Okabe and Ito (2008), told apart by colour-blind readers; each span bears its label's name besides. On its
 # own tint each has a contrast of 4.9 or more (WCAG 2 asks 4.5 of small text), which the tests compute.
-PAGE_HEAD = """<!DOCTYPE html>
+MARK_STYLE = """mark { color: inherit; background: none; padding: .1rem .12rem; margin: 0 1px; border-radius: .2rem; border-bottom: 2px solid;
+  -webkit-box-decoration-break: clone; box-decoration-break: clone; }
+mark::after { content: attr(data-label); font-size: .68rem; margin-left: .2rem; vertical-align: super; line-height: 1; white-space: nowrap; }
+.per { border-color: var(--per); background: color-mix(in srgb, var(--per) 13%, transparent); }
+.title { border-color: var(--title); background: color-mix(in srgb, var(--title) 13%, transparent); }
+.org { border-color: var(--org); background: color-mix(in srgb, var(--org) 13%, transparent); }
+.event { border-color: var(--event); background: color-mix(in srgb, var(--event) 13%, transparent); }
+.per::after { color: var(--per); } .title::after { color: var(--title); } .org::after { color: var(--org); }
+.event::after { color: var(--event); }
+"""
+"""How spans look; the page gives the colours ``--per``, ``--title``, ``--org`` and ``--event``."""
+
+PAGE_HEAD = (
+    """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -254,22 +343,16 @@ th:last-child, td:last-child { min-width: 0; padding-right: 0; }
 td:last-child { font-variant-numeric: tabular-nums; color: var(--soft); }
 .text { white-space: pre-wrap; overflow-wrap: anywhere; line-height: 2.1; }
 h2, b, td, mark { unicode-bidi: isolate; }
-mark { color: inherit; background: none; padding: .1rem .12rem; margin: 0 1px; border-radius: .2rem; border-bottom: 2px solid;
-  -webkit-box-decoration-break: clone; box-decoration-break: clone; }
-mark::after { content: attr(data-label); font-size: .68rem; margin-left: .2rem; vertical-align: super; line-height: 1; white-space: nowrap; }
-.per { border-color: var(--per); background: color-mix(in srgb, var(--per) 13%, transparent); }
-.title { border-color: var(--title); background: color-mix(in srgb, var(--title) 13%, transparent); }
-.org { border-color: var(--org); background: color-mix(in srgb, var(--org) 13%, transparent); }
-.event { border-color: var(--event); background: color-mix(in srgb, var(--event) 13%, transparent); }
-.per::after { color: var(--per); } .title::after { color: var(--title); } .org::after { color: var(--org); }
-.event::after { color: var(--event); }
-</style>
+"""
+    + MARK_STYLE
+    + """</style>
 </head>
 <body>
 <main>
 <header><h1>renshi 人事</h1><span><mark class="per" data-label="人物">person</mark> <mark class="title" data-label="职务">title</mark>
 <mark class="org" data-label="机构">organization</mark> <mark class="event" data-label="…">event</mark></span></header>
 """
+)
 
 PAGE_FOOT = "</main></body></html>\n"
 
@@ -289,5 +372,6 @@ FORMATS: dict[str, type[Writer]] = {
     "csv": CsvWriter,
     "html": HtmlWriter,
     "text": TextWriter,
+    "xlsx": XlsxWriter,
 }
 """Output formats by the name, and the suffix, that chooses them."""

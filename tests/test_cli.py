@@ -86,10 +86,10 @@ def test_help_and_version_load_no_torch() -> None:
 
 WRONG = [
     (["extract"], "no file was given; name .txt or .jsonl files, or - for standard input: renshi extract page.txt"),
-    (["extract", "{page}", "-f", "xml"], "format 'xml' is unknown; formats are jsonl, csv, html, text"),
+    (["extract", "{page}", "-f", "xml"], "format 'xml' is unknown; formats are jsonl, csv, html, text, xlsx"),
     (
         ["extract", "{page}", "-o", "out.doc"],
-        "out.doc: its suffix names no format; formats are jsonl, csv, html, text, markup, labelstudio, doccano, brat, conll, docbin: say which with --format",
+        "out.doc: its suffix names no format; formats are jsonl, csv, html, text, xlsx, markup, labelstudio, doccano, brat, conll, docbin: say which with --format",
     ),
     (["extract", "{page}", "-o", "nowhere/out.csv"], "nowhere/out.csv: there is no folder nowhere; make it first"),
     (["extract", "{page}", "-o", "{page}", "-f", "jsonl"], "{page}: is one of the inputs; write to another file"),
@@ -169,15 +169,25 @@ def test_standard_input(tiny_model: Path) -> None:
     assert result.stderr == ""
 
 
-@pytest.mark.parametrize("name", ["out.jsonl", "out.csv", "out.html"])
+@pytest.mark.parametrize("name", ["out.jsonl", "out.csv", "out.html", "out.xlsx"])
 def test_the_suffix_chooses_the_format(tiny_model: Path, page: Path, tmp_path: Path, name: str) -> None:
+    if name == "out.xlsx":
+        pytest.importorskip("openpyxl", reason='needs pip install "renshi[app]"')
     assert run("extract", page, "-m", tiny_model, "-o", tmp_path / name).exit_code == 0
     data = (tmp_path / name).read_bytes()
     if name == "out.csv":
         assert data.startswith(b"\xef\xbb\xbfdocument,person,title,organization")
         assert list(csv.reader(data.decode("utf-8-sig").splitlines()))
-    assert data.startswith({"out.jsonl": b"{", "out.csv": b"\xef\xbb\xbf", "out.html": b"<!DOCTYPE html>"}[name])
+    begins = {"out.jsonl": b"{", "out.csv": b"\xef\xbb\xbf", "out.html": b"<!DOCTYPE html>", "out.xlsx": b"PK"}
+    assert data.startswith(begins[name])
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "page.txt"])
+
+
+def test_a_workbook_needs_its_package(monkeypatch: pytest.MonkeyPatch, page: Path) -> None:
+    monkeypatch.setattr("renshi.cli.find_spec", lambda _: None)
+    result = run("extract", page, "-o", "out.xlsx")
+    assert result.exit_code == 2
+    assert result.stderr == 'renshi: format xlsx needs the package openpyxl: pip install "renshi[app]"\n'
 
 
 def test_the_locale_does_not_matter(tiny_model: Path, page: Path) -> None:

@@ -5,6 +5,7 @@ import io
 import json
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from renshi.labels import EVENT_TYPES, LABELS
 from renshi.records import Entity, EventType, Failure, Record, Role, Roster
-from renshi.writers import FORMATS, PAGE_HEAD
+from renshi.writers import FORMATS, PAGE_HEAD, XlsxWriter
 
 TEXT = "省学会会长王进龙出席成立大会。"
 RECORD = Record(
@@ -89,6 +90,64 @@ def test_no_cell_of_the_csv_is_a_formula(formula: str) -> None:
 def test_csv_is_for_spreadsheet_programs() -> None:
     assert FORMATS["csv"].encoding == "utf-8-sig"
     assert written("csv", RECORD).count("\r\n") == 3
+
+
+FORMULAS = [
+    "=1+1",
+    "+1",
+    "-1",
+    "@SUM(A1)",
+    "＝1",
+    "\t=1",
+    " =1",
+    "=HYPERLINK(1)",
+    "http://a.example/",
+    "#N/A",
+    "1",
+    "TRUE",
+]
+
+
+def workbook(*records: Record | Failure) -> Any:
+    """What openpyxl reads in the written workbook, types and all."""
+    openpyxl = pytest.importorskip("openpyxl", reason='needs pip install "renshi[app]"')
+    stream = io.BytesIO()
+    writer = FORMATS["xlsx"](stream)
+    for record in records:
+        writer.write(record)
+    writer.end()
+    return openpyxl.load_workbook(io.BytesIO(stream.getvalue()))
+
+
+def test_xlsx_has_a_sheet_for_each_kind_of_row() -> None:
+    book = workbook(RECORD, FAILURE)
+    rows = {sheet.title: [tuple(row) for row in sheet.iter_rows(values_only=True)] for sheet in book}
+    assert {name: tuple(sheet[0]) for name, sheet in rows.items()} == XlsxWriter.SHEETS
+    assert rows["roles"][1] == ("页/1", "王进龙", "会长", "省学会", 0.8, "成立", 5, 8, 3, 5, 0, 3)
+    assert rows["entities"][1:3] == [("页/1", "ORG", "省学会", 0, 3, 0.9), ("页/1", "TITLE", "会长", 3, 5, 0.8)]
+    assert rows["rosters"][1:] == [("页/1", "会长", 12, 1)]
+    assert rows["documents"][1:] == [("页/1", "成立", 2, 4, None), ("<b>x", None, None, None, FAILURE.message)]
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_no_cell_of_the_xlsx_is_anything_but_its_text(text: str) -> None:
+    book = workbook(hostile(text))
+    cells = [cell for sheet in book for row in sheet.iter_rows(min_row=2) for cell in row if cell.value == text]
+    assert len(cells) == 4 + 4 + 4 + 2 + 1  # roles, entities and their document, the roster, the document
+    assert {cell.data_type for cell in cells} == {"s"}
+    assert not any(cell.hyperlink for cell in cells)
+
+
+@given(st.text(st.characters(), min_size=1, max_size=30))
+def test_xlsx_holds_any_text(text: str) -> None:
+    (_, row) = workbook(Record(text, text))["documents"].iter_rows(values_only=True)
+    shown = "".join("\ufffd" if not _is_xml(char) else char for char in text)
+    assert row[0] == shown
+
+
+def _is_xml(char: str) -> bool:
+    """https://www.w3.org/TR/xml/#charsets"""
+    return char in "\t\n\r" or "\x20" <= char <= "\ud7ff" or "\ue000" <= char <= "\ufffd" or char >= "\U00010000"
 
 
 class Page(HTMLParser):

@@ -150,7 +150,8 @@ def speed() -> str:
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
-    "summary": summary, "summary-zh": summary_zh, "labels": labels, "roles": roles, "slices": slices, "index": index, "speed": speed,
+    "summary": summary, "summary-zh": summary_zh, "labels": labels, "roles": roles, "slices": slices, "index": index,
+    "speed": speed,
 }  # fmt: skip
 
 

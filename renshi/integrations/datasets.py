@@ -30,8 +30,8 @@ class BatchExtractor:
     The columns ``entities``, ``roles``, ``rosters`` and ``event_types`` hold lists of what the records hold, in the same
     form; ``error`` is null, or says why this row's text could not be read.
     The model is loaded at the first batch. It uses all cores by itself, so that ``num_proc`` gains nothing; processes
-    that are forked after a model has run in the first one would wait for each other for ever. The weights are part of what `datasets`
-    makes its cache key of: another model in the same folder is another key.
+    that are forked after a model has run in the first one would wait for each other for ever. The weights are part of
+    what `datasets` makes its cache key of: another model in the same folder is another key.
     """
 
     def __init__(
@@ -60,8 +60,8 @@ class BatchExtractor:
         return self.__dict__ | {"_extractor": None}
 
     def __call__(self, batch: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
-        """The new columns of a batch. Raises KeyError where there is no column to read, ValueError where a new column has
-        the name of one that is there."""
+        """The new columns of a batch. Raises ValueError where there is no column to read, or where a new column has the
+        name of one that is there."""
         self._check(batch)
         self._extractor = self._extractor or Extractor.from_pretrained(self._model, **self._options)
         columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
@@ -79,8 +79,8 @@ class BatchExtractor:
         Needed since Arrow cannot tell the type of a column from a batch in which nobody holds a post.
 
         Raises:
-            ValueError: The features are unknown, or a new column has the name of one that is there.
-            KeyError: There is no column to read.
+            ValueError: The features are unknown, there is no column to read, or a new column has the name of one that is
+                there.
         """
         if features is None:
             raise ValueError("the data set's features are unknown (None): give it features, or map without features=")
@@ -98,7 +98,7 @@ class BatchExtractor:
 
     def _check(self, columns: Mapping[str, Any]) -> None:
         if self.text not in columns:
-            raise KeyError(f'there is no column {self.text!r}; name one of {", ".join(columns)}: text="…"')
+            raise ValueError(f'there is no column {self.text!r}; name one of {", ".join(columns)}: text="…"')
         taken = [self.prefix + name for name in COLUMNS if self.prefix + name in columns]
         if taken:
             raise ValueError(

@@ -4,9 +4,10 @@
     python3 dev.py extract [ARGUMENTS]   renshi extract on the pages in data/samples/ (or on your ARGUMENTS)
     python3 dev.py test [ARGUMENTS]      the tests (ARGUMENTS go to pytest)
     python3 dev.py lint | types          ruff | mypy
+    python3 dev.py docs                  the documentation site, build/site/index.html; any warning is an error
     python3 dev.py wheel                 build the wheel, install it in an empty environment elsewhere, extract one page
     python3 dev.py javascript            a published folder read by transformers.js (needs node and npm; skipped without)
-    python3 dev.py ci                    all of the above but extract
+    python3 dev.py ci                    lint, types, test, wheel, javascript
 
 The virtual environment is .venv/ beside this file. pip's own settings are respected: with the address of PyTorch's CPU
 index in PIP_EXTRA_INDEX_URL, no CUDA packages are downloaded.
@@ -74,6 +75,12 @@ def types(_: Sequence[str]) -> None:
     run([set_up("dev"), "-m", "mypy"])
 
 
+def docs(arguments: Sequence[str]) -> None:
+    os.environ["NO_MKDOCS_2_WARNING"] = "1"  # the theme's advertisement of its successor
+    run([set_up("docs"), "-m", "mkdocs", "build", "--strict", "--quiet", *arguments])
+    print(f"{ROOT / 'build/site/index.html'}")
+
+
 def wheel(_: Sequence[str]) -> None:
     python = set_up("dev")
     with tempfile.TemporaryDirectory() as name:
@@ -108,7 +115,7 @@ def ci(_: Sequence[str]) -> None:
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
-    "extract": extract, "test": test, "lint": lint, "types": types, "wheel": wheel,
+    "extract": extract, "test": test, "lint": lint, "types": types, "docs": docs, "wheel": wheel,
     "javascript": javascript, "ci": ci,
 }  # fmt: skip
 

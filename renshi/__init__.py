@@ -12,6 +12,7 @@ from renshi.records import Document, Entity, EventType, Failure, Record, Role, R
 
 if TYPE_CHECKING:
     from renshi.extractor import Extractor, ExtractorError
+    from renshi.frames import to_dataframe, to_dataframes
 
 __version__ = "0.1.0"
 
@@ -29,12 +30,21 @@ __all__ = [
     "Role",
     "Roster",
     "__version__",
+    "to_dataframe",
+    "to_dataframes",
 ]
+
+_LAZY = {
+    "Extractor": "extractor",
+    "ExtractorError": "extractor",
+    "to_dataframe": "frames",
+    "to_dataframes": "frames",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Extractor", "ExtractorError"):
-        from renshi import extractor
+    if name in _LAZY:
+        from importlib import import_module
 
-        return getattr(extractor, name)
+        return getattr(import_module(f"renshi.{_LAZY[name]}"), name)
     raise AttributeError(f"module 'renshi' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Write the numbers of the model card and of the README from the committed results, so that nobody types them.
+"""Write the numbers of the model card, the READMEs and the site from the committed results, so that nobody types them.
 
     python -m training.card            # rewrites what stands between the markers
     python -m training.card --check    # status 1 where a file differs from its results
@@ -25,13 +25,20 @@ __all__ = ["BLOCKS", "onnx", "render"]
 
 ROOT = Path(__file__).parents[1]
 CARD = ROOT / "model_card.md"
-FILES = (CARD, ROOT / "README.md")
+FILES = (CARD, ROOT / "README.md", ROOT / "README.zh.md", ROOT / "docs/performance.md")
 SETS: dict[str, str] = {
     "real/dev": "real news, dev",
     "original/test": "invented news of this repository, test",
     "cluener/dev.json": "CLUENER2020 dev, its persons, organizations, titles",
     "resume/test.char.bmes": "ResumeNER test, its persons, organizations, titles",
     "msra/test.bio": "MSRA test, its persons and organizations",
+}
+SETS_ZH: dict[str, str] = {
+    "real/dev": "真实新闻，开发集",
+    "original/test": "本仓库自编新闻，测试集",
+    "cluener/dev.json": "CLUENER2020 开发集（人物、机构、职务）",
+    "resume/test.char.bmes": "ResumeNER 测试集（人物、机构、职务）",
+    "msra/test.bio": "MSRA 测试集（人物、机构）",
 }
 
 _BLOCK = re.compile(
@@ -50,18 +57,22 @@ def _score(row: Results) -> str:
     return f"{row['f1']:.3f}{interval}"
 
 
-def summary() -> str:
+def summary(
+    names: dict[str, str] = SETS, head: str = "micro F1 (95 %) | PER | TITLE | ORG | EVENT | roles from text"
+) -> str:
     """The main scores, a row for each set."""
-    rows = [
-        "| | micro F1 (95 %) | PER | TITLE | ORG | EVENT | roles from text |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    rows = [f"| | {head} |", "| --- | --- | --- | --- | --- | --- | --- |"]
     for name, report in _sets():
         spans, roles = report["spans"], report.get("roles", {})
         parts = [f"{spans[label]['f1']:.3f}" if label in spans else "" for label in ("PER", "TITLE", "ORG", "EVENT")]
         role = f"{roles['from text']['f1']:.3f}" if roles else ""
-        rows.append(f"| {SETS[name]} | {_score(spans['micro'])} | {' | '.join(parts)} | {role} |")
+        rows.append(f"| {names[name]} | {_score(spans['micro'])} | {' | '.join(parts)} | {role} |")
     return "\n".join(rows)
+
+
+def summary_zh() -> str:
+    """`summary` in Chinese."""
+    return summary(SETS_ZH, "微平均 F1（95 % 区间） | 人物 | 职务 | 机构 | 事件 | 任职关系（自文本）")
 
 
 def _sets() -> list[tuple[str, Results]]:
@@ -159,8 +170,8 @@ def onnx(report: Results | None = None) -> str:
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
-    "summary": summary, "labels": labels, "roles": roles, "slices": slices, "index": index, "speed": speed,
-"onnx": onnx,
+    "summary": summary, "summary-zh": summary_zh, "labels": labels, "roles": roles, "slices": slices, "index": index,
+    "speed": speed, "onnx": onnx,
 }  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""renshi inside other tools: `datasets`, spaCy, scikit-learn. Each module needs its tool, the package none of them."""

@@ -324,7 +324,13 @@ def build_app(extractor: Extractor, *, max_mb: float = MAX_MB) -> gr.Blocks:
                     number = gr.Dropdown([], **says["number"], elem_id="document")
                     with gr.Group(), gr.Row():
                         threshold = gr.Slider(
-                            0, 1, value=0, step=0.01, **says["threshold"], min_width=240, elem_id="threshold"
+                            0,
+                            1,
+                            value=extractor.model.calibration.min_score,
+                            step=0.01,
+                            **says["threshold"],
+                            min_width=240,
+                            elem_id="threshold",
                         )
                         kinds = gr.CheckboxGroup(**says["kinds"], value=list(KINDS), min_width=240, elem_id="kinds")
                     shown = gr.HTML(elem_id="shown", apply_default_css=False)

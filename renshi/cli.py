@@ -5,27 +5,28 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Annotated, Any
 
 import typer
 
-from renshi import __version__
 from renshi.records import Document, Failure, Record
 
 __all__ = ["app", "main"]
 
-FAILED, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
-"""Exit statuses: some document failed; the command was wrong or its output could not be written; ^C; the reader of the
-output went away."""
+FAILED, USAGE, FAULT, INTERRUPTED, BROKEN_PIPE = 1, 2, 70, 130, 141
+"""Exit statuses: some document failed; the command was wrong or its output could not be written; a fault of renshi itself
+(EX_SOFTWARE); ^C; the reader of the output went away."""
 
 _SHOWN_FAILURES = 20
 
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -37,17 +38,50 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"renshi {__version__}")
+        from renshi.info import versions
+
+        found = versions()
+        typer.echo(f"renshi {found.pop('renshi')}, model renshi-default")
+        typer.echo(", ".join(f"{name} {number}" for name, number in found.items()))
         raise typer.Exit
 
 
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the versions and exit.")
     ] = False,
 ) -> None:
     pass
+
+
+@dataclass(slots=True)
+class _Manners:
+    """How talkative a command is on standard error: set by the options that all commands share."""
+
+    quiet: bool = False
+    verbose: bool = False
+    debug: bool = False
+
+
+_manners = _Manners()
+
+
+def _set(name: str) -> Callable[[bool], bool]:
+    def callback(value: bool) -> bool:
+        setattr(_manners, name, value)
+        return value
+
+    return callback
+
+
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", callback=_set("quiet"), help="Say nothing but errors on standard error.")
+]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", callback=_set("verbose"), help="Say which model runs where, and how fast.")
+]
+Debug = Annotated[bool, typer.Option("--debug", callback=_set("debug"), help="Show the traceback of an error.")]
 
 
 @app.command(
@@ -103,11 +137,18 @@ def extract(
         int | None, typer.Option(metavar="N", help="Tokens in one batch. Default: 4096 on a CPU, 65536 on a GPU.")
     ] = None,
     min_score: Annotated[
-        float, typer.Option(metavar="X", help="Leave out entities that are less probable than X, 0 to 1.")
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            metavar="X",
+            help="Leave out entities that are less probably right than X, 0 to 1. Default: as the model says.",
+        ),
+    ] = None,
     encoding: Annotated[
         str, typer.Option(metavar="NAME", help="Encoding of .txt files, standard input, and HTML that declares none.")
     ] = "utf-8",
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
 ) -> None:
     """Read persons, titles, organizations, events and roles in documents."""
     names = _inputs(files)
@@ -116,7 +157,12 @@ def extract(
     _check_encoding(encoding)
     with _ending(output):
         extractor = _load(
-            model, revision=revision, backend=backend, device=device, dtype=dtype, batch_tokens=batch_tokens,
+            model,
+            revision=revision,
+            backend=backend,
+            device=device,
+            dtype=dtype,
+            batch_tokens=batch_tokens,
             min_score=min_score,
         )
         raise typer.Exit(_write_all(extractor.extract(_documents(names, encoding, output)), output, writer_name))
@@ -140,6 +186,9 @@ def convert(
     to_format: Annotated[
         str | None, typer.Option("--to", metavar="FORMAT", help="Of OUTPUT. Default: as its suffix says.")
     ] = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
 ) -> None:
     """Turn annotated documents into another tool's format: markup, records, labelstudio, doccano, brat, conll, docbin.
 
@@ -177,6 +226,9 @@ def suggest(
     model: Annotated[str | None, typer.Option("--model", "-m", metavar="NAME", help="Model folder or Hub id.")] = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
     encoding: Annotated[str, typer.Option(metavar="NAME", help="Encoding of .txt files and standard input.")] = "utf-8",
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
 ) -> None:
     """Say which documents to annotate next: those the model is least sure of, no two alike."""
     from renshi import suggest as suggesting
@@ -203,7 +255,16 @@ def suggest(
 
 def main() -> None:
     """Entry point of the console script."""
-    app(prog_name="renshi")
+    try:
+        app(prog_name="renshi")
+    except Exception as error:
+        if _manners.debug:
+            raise
+        message = (
+            f"renshi: {type(error).__name__}: {error}\nrenshi: this is a fault of renshi; --debug shows where it arose"
+        )
+        typer.echo(message, err=True)
+        raise SystemExit(FAULT) from None
 
 
 @contextmanager
@@ -221,6 +282,29 @@ def _ending(output: str | None) -> Iterator[None]:
     except BrokenPipeError:
         _drop_output()  # whoever read it has enough (| head)
         raise typer.Exit(BROKEN_PIPE) from None
+
+
+@app.command(no_args_is_help=False)
+def info(
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", "-m", metavar="NAME", help="Model folder or Hub id. Default: the model in the package."
+        ),
+    ] = None,
+    revision: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Branch, tag or commit of the model on the Hub.")
+    ] = None,
+    backend: Annotated[str, typer.Option(metavar="NAME", help="torch, or onnx.")] = "torch",
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
+    dtype: Annotated[str, typer.Option(metavar="NAME", help="auto, float32, bfloat16 or float16.")] = "auto",
+    debug: Debug = False,
+) -> None:
+    """Show the model, its labels, and the device and precision that would be chosen, and why."""
+    from renshi.info import describe
+
+    for what, how in describe(_load(model, revision=revision, backend=backend, device=device, dtype=dtype)):
+        typer.echo(f"{what:<10} {how}")
 
 
 @app.command(epilog=r'Example: renshi serve --port 8000. Needs: pip install "renshi\[app]".', no_args_is_help=False)
@@ -243,11 +327,15 @@ def serve(
     max_mb: Annotated[
         float, typer.Option(metavar="X", min=0.001, help="Megabytes that a file or a pasted text may have.")
     ] = 20,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
 ) -> None:
     """A page in the browser: paste a text or drop files, look at the result, download it. Nothing leaves this machine."""
     if find_spec("gradio") is None:
         raise _fail('renshi serve needs the package gradio: pip install "renshi[app]"')
-    extractor = _load(model, revision=revision, device=device, dtype=dtype)
+    # All entities: the page has a slider of its own.
+    extractor = _load(model, revision=revision, device=device, dtype=dtype, min_score=0.0)
     from renshi.app import serve as run
 
     def started(url: str) -> None:
@@ -262,6 +350,8 @@ def serve(
 
 
 def _fail(message: str) -> typer.Exit:
+    if _manners.debug and sys.exc_info()[1]:
+        traceback.print_exc()
     typer.echo(f"renshi: {message}", err=True)
     return typer.Exit(USAGE)
 
@@ -341,9 +431,15 @@ def _load(model: str | None, **options: Any) -> Any:
     from renshi.extractor import Extractor, ExtractorError
 
     try:
-        return Extractor.from_pretrained(model, **options)
+        extractor = Extractor.from_pretrained(model, **options)
     except ExtractorError as error:
         raise _fail(str(error)) from error
+    if _manners.verbose:
+        from renshi.info import describe
+
+        for what, how in describe(extractor):
+            typer.echo(f"renshi: {what}: {how}", err=True)
+    return extractor
 
 
 def _documents(names: list[str], encoding: str, output: str | None) -> Iterator[Document | Failure]:
@@ -359,18 +455,25 @@ def _write_all(items: Iterable[Record | Failure], output: str | None, writer_nam
 
     report = report or Report()
     counts: dict[type, int] = {Record: 0, Failure: 0}
+    characters, started = 0, time.monotonic()
     with _open_writer(output, writer_name, report) as (writer, flush):
         for item in items:
             written = writer.write(item) or item
             if output is None:
                 flush()
             counts[type(written)] += 1
+            characters += len(written.text) if isinstance(written, Record) else 0
             if isinstance(written, Failure) and counts[Failure] <= _SHOWN_FAILURES:
                 typer.echo(f"renshi: {written.message}", err=True)
         writer.end()
         flush()
-    for sentence in report.sentences():
-        typer.echo(f"renshi: {sentence}", err=True)
+    if not _manners.quiet:
+        for sentence in report.sentences():
+            typer.echo(f"renshi: {sentence}", err=True)
+    if _manners.verbose:
+        seconds = time.monotonic() - started
+        speed = f"{characters:,} characters in {seconds:.1f} s, {characters / max(seconds, 1e-9):,.0f} a second"
+        typer.echo(f"renshi: {counts[Record]:,} records, {speed}", err=True)
     if counts[Failure]:
         more = counts[Failure] - _SHOWN_FAILURES
         shown = f" ({more} not shown here)" if more > 0 else ""
@@ -444,7 +547,7 @@ def _open_output(output: str | None, writer_name: str) -> Iterator[IO[Any]]:
 def _bar_fits(output: str | None) -> bool:
     """Whether standard error is a terminal, and one into which the records do not go too."""
     shares = output is None and sys.stdout is not None and sys.stdout.isatty()
-    return sys.stderr is not None and sys.stderr.isatty() and not shares
+    return sys.stderr is not None and sys.stderr.isatty() and not shares and not _manners.quiet
 
 
 def _progress(documents: Iterable[Document | Failure]) -> Iterator[Document | Failure]:

@@ -45,9 +45,11 @@ class _Prepared:
 class Extractor:
     """Reads persons, titles, organizations and events in documents, and who holds which post where."""
 
-    def __init__(self, model: Model, *, batch_tokens: int | None = None, min_score: float = 0.0) -> None:
+    def __init__(self, model: Model, *, batch_tokens: int | None = None, min_score: float | None = None) -> None:
         if batch_tokens is not None and batch_tokens < 1:
             raise ExtractorError(f"batch_tokens {batch_tokens} is not a positive number of tokens")
+        if min_score is None:
+            min_score = model.calibration.min_score
         if not 0.0 <= min_score <= 1.0:
             raise ExtractorError(f"min_score {min_score} is not between 0 and 1")
         self.model = model
@@ -66,7 +68,7 @@ class Extractor:
         device: str = "auto",
         dtype: str = "auto",
         batch_tokens: int | None = None,
-        min_score: float = 0.0,
+        min_score: float | None = None,
         revision: str | None = None,
     ) -> Extractor:
         """An extractor from a model folder, a Hub id, or (None) the model inside the package, which needs no network.
@@ -78,7 +80,8 @@ class Extractor:
             dtype: ``auto`` (bfloat16 where the hardware has it), ``float32``, ``bfloat16``, ``float16``.
                 Backend onnx: ``float32`` (``auto`` is that: ``onnx/model.onnx``), ``int8`` (``onnx/model_quantized.onnx``).
             batch_tokens: How many tokens, padding included, go through the model at once; None chooses by device.
-            min_score: Entities below it are left out, and with them their roles and events.
+            min_score: Entities that are less probably right are left out, and with them their roles and events. None: the
+                model's own choice, by which its F1 was best on its dev set (`model.calibration.min_score`); 0: all.
             revision: Branch, tag or commit, for a Hub id.
 
         Raises:
@@ -171,7 +174,7 @@ class Extractor:
         self, rows: Sequence[Encoded], logits: NDArray[np.float32], lengths: NDArray[np.int64]
     ) -> Iterator[tuple[int, int, int, int, float]]:
         """(row, start, end, label index, score) of one batch, in characters of each row's text."""
-        found = decode(logits, lengths)
+        found = decode(logits, lengths, self.model.calibration.temperature)
         offsets = np.zeros((len(rows), int(lengths.max()), 2), dtype=np.int64)
         offsets[np.arange(offsets.shape[1]) < lengths[:, None]] = np.concatenate([row.offsets for row in rows])
         starts = offsets[found.row, found.start, 0]

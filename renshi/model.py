@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -24,6 +26,7 @@ __all__ = [
     "DEVICES",
     "DTYPES",
     "MODEL_FILES",
+    "Calibration",
     "ExtractorError",
     "Model",
     "TokenClassifier",
@@ -46,6 +49,46 @@ PACKAGED_MODEL = Path(__file__).parent / "default_model"
 
 class ExtractorError(ValueError):
     """A model folder, device or precision that cannot be used; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What makes scores probabilities, fitted on a dev set by `training.calibrate` and stored in ``config.json``.
+
+    Attributes:
+        temperature: The logits are divided by it before probabilities are made of them.
+        min_score: The least score with which an entity is worth reporting: the best strict F1 on the dev set.
+    """
+
+    temperature: float = 1.0
+    min_score: float = 0.0
+
+    def to_dict(self) -> dict[str, float]:
+        return {"temperature": self.temperature, "min_score": self.min_score}
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """A model folder's ``config.json``. Raises `ExtractorError`."""
+    return _read_json(folder / "config.json")
+
+
+def read_calibration(folder: Path) -> Calibration:
+    """The calibration in a model folder's ``config.json``; that of a model without one changes nothing.
+
+    Raises:
+        ExtractorError: It is there, and not as `training.calibrate` writes it.
+    """
+    found = read_config(folder).get("calibration", {})
+    try:
+        calibration = Calibration(**{key: float(value) for key, value in found.items()})
+    except (AttributeError, TypeError, ValueError):
+        calibration = None
+    if calibration and 0.0 < calibration.temperature < math.inf and 0.0 <= calibration.min_score <= 1.0:
+        return calibration
+    raise ExtractorError(
+        f'{folder / "config.json"}: calibration is {found!r}; expected {{"temperature": above 0, "min_score": 0 to 1}}; '
+        "python -m training.calibrate writes it"
+    )
 
 
 def find_model(
@@ -98,6 +141,7 @@ class Model(Protocol):
     name: str
     tokenizer: Tokenizer
     max_tokens: int
+    calibration: Calibration
 
     @property
     def device(self) -> str: ...
@@ -113,7 +157,8 @@ def load_model(
     if backend == "onnx":
         from renshi.onnx_model import OnnxTokenClassifier, onnx_files
 
-        return OnnxTokenClassifier(find_model(model, revision, onnx_files(dtype)), name, device, dtype)
+        files = onnx_files(dtype, PACKAGED_MODEL if model is None else Path(model))
+        return OnnxTokenClassifier(find_model(model, revision, files), name, device, dtype)
     if backend != "torch":
         raise ExtractorError(f"backend {backend!r} is unknown; backends are {', '.join(BACKENDS)}")
     folder = find_model(model, revision)
@@ -133,7 +178,7 @@ def read_tokenizer(folder: Path) -> tuple[Tokenizer, int]:
     Raises:
         ExtractorError: A file is damaged, or the model's labels are not those of renshi.
     """
-    config = _read_json(folder / "config.json")
+    config = read_config(folder)
     _check_labels(config, folder)
     limit = _read_json(folder / "tokenizer_config.json").get("model_max_length", 512)
     return _read_tokenizer(folder), int(min(limit, config.get("max_position_embeddings", 512)))
@@ -155,7 +200,9 @@ class TokenClassifier:
         name: The model's name as records give it.
         tokenizer: The fast tokenizer of the folder.
         max_tokens: The longest row that it reads, special tokens included.
-        device, dtype: Where and in what it runs, as strings (``cuda``, ``bfloat16``).
+        calibration: What the folder says of its scores.
+        device, dtype: Where and in what it runs, as strings (``cuda``, ``bfloat16``); `why_dtype` gives the reason.
+        folder: Where it was loaded from.
     """
 
     def __init__(self, folder: Path, name: str, device: str = "auto", dtype: str = "auto") -> None:
@@ -164,10 +211,11 @@ class TokenClassifier:
             raise ExtractorError(f"device {device!r} is unknown; devices are {', '.join(DEVICES)}")
         if dtype not in DTYPES:
             raise ExtractorError(f"dtype {dtype!r} is unknown; dtypes are {', '.join(DTYPES)}")
-        self.name = name
+        self.name, self.folder = name, folder
         self.tokenizer, self.max_tokens = read_tokenizer(folder)
+        self.calibration = read_calibration(folder)
         self._device = _choose_device(device)
-        self.dtype = _choose_dtype(dtype, self._device)
+        self.dtype, self.why_dtype = _choose_dtype(dtype, self._device)
         self._model = _load(folder, self.device, self.dtype)
 
     @property
@@ -253,12 +301,15 @@ def _choose_device(device: str) -> str:
     raise ExtractorError(f"device {device!r}: torch sees no CUDA device here; use cpu or auto")
 
 
-def _choose_dtype(dtype: str, device: str) -> str:
+def _choose_dtype(dtype: str, device: str) -> tuple[str, str]:
+    """The precision, and why it."""
     if dtype != "auto":
-        return dtype
+        return dtype, "as asked for"
     if supports_bfloat16(device):
-        return "bfloat16"
-    return "float16" if device.startswith("cuda") else "float32"
+        return "bfloat16", "the hardware multiplies it natively (on a CPU: AVX512-BF16 or AMX)"
+    if device.startswith("cuda"):
+        return "float16", "this GPU has no bfloat16"
+    return "float32", "this processor has no native bfloat16"
 
 
 def supports_bfloat16(device: str) -> bool:

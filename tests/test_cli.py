@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -14,11 +15,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from renshi import __version__
-from renshi.cli import app
+from renshi.cli import app, main
 from renshi.records import Document, Failure, Record
 
 ROOT = Path(__file__).parents[1]
@@ -66,9 +68,8 @@ def test_help_and_version_load_no_torch() -> None:
     code = "import sys\nfrom renshi.cli import main\ntry: main()\nexcept SystemExit: pass\nprint(*sorted(sys.modules))"
     for argument in ("--help", "--version"):
         result = subprocess.run([sys.executable, "-c", code, argument], capture_output=True, text=True, check=True)
-        modules = result.stdout.split()
+        modules = result.stdout.splitlines()[-1].split()
         assert not {"torch", "transformers", "opencc", "tokenizers", "numpy", "rich.progress"} & set(modules)
-    assert renshi("--version").stdout == f"renshi {__version__}\n"
     result = renshi("extract", "--help")
     assert result.returncode == 0
     for option in (
@@ -297,3 +298,74 @@ def test_a_reader_that_has_enough_ends_it_quietly(tiny_model: Path, tmp_path: Pa
     assert json.loads(first)["schema"] == 1
     assert status == "141"
     assert result.stderr == ""
+
+
+def test_versions_of_what_is_installed() -> None:
+    result = run("--version")
+    assert result.exit_code == 0
+    first, second = result.stdout.splitlines()
+    assert first == f"renshi {__version__}, model renshi-default"
+    assert f"python {platform.python_version()}" in second
+    assert f"numpy {np.__version__}" in second
+
+
+def test_info_says_what_would_run_and_why(tiny_model: Path) -> None:
+    result = run("info", "--model", tiny_model, "--device", "cpu", "--dtype", "float32")
+    assert result.exit_code == 0
+    rows = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    assert rows["model"] == f"{tiny_model} ({tiny_model})"
+    assert rows["network"].startswith("BertForTokenClassification, 2 layers × 32")
+    assert rows["labels"].startswith("PER 人物 TITLE 职务 ORG 机构 EVENT.FOUNDING 成立")
+    assert rows["precision"] == "float32: as asked for"
+    assert rows["device"].startswith("cpu")
+
+
+def test_quiet_and_verbose(page: Path, tiny_model: Path) -> None:
+    quiet = run("extract", page, "-m", tiny_model, "-q")
+    assert (quiet.exit_code, quiet.stderr) == (0, "")
+    verbose = run("extract", page, "-m", tiny_model, "-v")
+    assert verbose.stdout == quiet.stdout
+    assert f"renshi: model: {tiny_model}" in verbose.stderr
+    assert "renshi: 1 records, " in verbose.stderr
+
+
+def test_a_traceback_only_for_debug(page: Path) -> None:
+    plain = run("extract", page, "-m", "./nowhere")
+    assert plain.exit_code == 2
+    assert (
+        plain.stderr == "renshi: nowhere: there is no such model folder; give a folder or a Hub id such as user/name\n"
+    )
+    assert "Traceback" in run("extract", page, "-m", "./nowhere", "--debug").stderr
+
+
+def test_a_fault_of_ours_is_one_sentence(
+    page: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("renshi.extractor.Extractor.from_pretrained", broken)
+    monkeypatch.setattr("sys.argv", ["renshi", "extract", str(page)])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 70
+    assert "renshi: RuntimeError: a bug\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["extract", "convert", "suggest", "serve", "info"])
+def test_help_has_no_colour_where_none_is_wanted(command: str) -> None:
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert "\x1b[3" not in result.stdout  # bold remains a terminal's business
+    assert "Usage: renshi" in result.stdout
+
+
+def test_completion_of_the_shell() -> None:
+    wanted = {"_RENSHI_COMPLETE": "complete_bash", "COMP_WORDS": "renshi ext", "COMP_CWORD": "1"}
+    result = subprocess.run(
+        [sys.executable, "-c", "from renshi.cli import main; main()"],
+        capture_output=True,
+        text=True,
+        env=os.environ | wanted,
+    )
+    assert result.stdout.strip() == "extract"

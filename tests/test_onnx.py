@@ -10,14 +10,16 @@ from pathlib import Path
 
 import onnx
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from renshi import Document, Extractor, ExtractorError, Record
 from renshi.model import PACKAGED_MODEL
-from renshi.onnx_model import ONNX_FILES, OnnxTokenClassifier
+from renshi.onnx_model import GRAPH_FILE, ONNX_FILES, OnnxTokenClassifier, read_weights
 from tests.test_extractor import PAGES
-from training.export import OPSET, PARITY, main
+from training.export import OPSET, PARITY, export, main
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = sorted((ROOT / "data/samples").glob("*.txt"))
@@ -94,10 +96,39 @@ def test_the_figures(exported: Path) -> None:
     assert row["f1"] == row["f1_torch"]
 
 
-def test_weights_that_bfloat16_holds_are_stored_in_it() -> None:
-    model = onnx.load(PACKAGED_MODEL / ONNX_FILES["float32"])
+def test_weights_that_bfloat16_holds_are_stored_in_it(tmp_path: Path) -> None:
+    export(PACKAGED_MODEL, tmp_path, ["float32"])
+    model = onnx.load(tmp_path / ONNX_FILES["float32"])
     sizes = {tensor.name: tensor.data_type for tensor in model.graph.initializer if len(tensor.raw_data) > 10_000}
     assert set(sizes.values()) == {onnx.TensorProto.BFLOAT16}
+
+
+def test_a_graph_takes_its_weights_from_the_model_folder(tiny_model: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_model, tmp_path / "model"))
+    assert main([str(folder), "--graph"]) == 0
+    assert not (folder / ONNX_FILES["float32"]).exists()
+    extractors = (
+        Extractor.from_pretrained(folder, device="cpu", dtype="float32"),
+        Extractor.from_pretrained(folder, backend="onnx"),
+    )
+    for wanted, got in zip(*(extractor.extract(PAGES) for extractor in extractors), strict=True):
+        assert_same(wanted, got)
+    (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:5000])
+    with pytest.raises(ExtractorError, match=r"graph.onnx: the model cannot be loaded"):
+        Extractor.from_pretrained(folder, backend="onnx")
+    (folder / GRAPH_FILE).unlink()
+    with pytest.raises(ExtractorError, match=r"lacks onnx/model.onnx"):
+        Extractor.from_pretrained(folder, backend="onnx")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_reads_weights_as_safetensors_does(dtype: torch.dtype, tmp_path: Path) -> None:
+    wanted = {"a": torch.randn(3, 5).to(dtype), "b": torch.randn(7).to(dtype)}
+    save_file(wanted, tmp_path / "w.safetensors", metadata={"format": "pt"})
+    got = dict(read_weights(tmp_path / "w.safetensors"))
+    assert got.keys() == wanted.keys()
+    for name, tensor in wanted.items():
+        assert (got[name] == tensor.float().numpy()).all()
 
 
 def test_what_cannot_be_exported_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

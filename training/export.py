@@ -1,6 +1,7 @@
 """Write a model in ONNX, in float32 and in int8, and measure what either loses.
 
     python -m training.export MODEL [--output FOLDER] [--dtype float32|int8…] [--data DATA…] [--json FILE]
+    python -m training.export MODEL --graph
 
 MODEL is a folder, a Hub id, or `default` (the model in the package). Writes ``onnx/model.onnx``,
 ``onnx/model_quantized.onnx`` (the names that transformers.js looks for) and ``onnx/parity.json`` into MODEL, or into
@@ -13,7 +14,9 @@ data/original/dev. The JSON:
           "logits": {"texts", "largest_difference"},            from torch in float32, over the texts of all DATA
           "sets": {name: {"documents", "documents_that_differ", "f1", "f1_torch"}}}}}
 
-A document differs where a span or its label does. Exit status 2 where the model cannot be read or written.
+With ``--graph`` only ``onnx/graph.onnx`` is written: the network without its weights, which renshi then takes from
+``model.safetensors``. A document differs where a span or its label does. Exit status 2 where the model
+cannot be read or written.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ from numpy.typing import NDArray
 
 from renshi.extractor import Extractor
 from renshi.model import MODEL_FILES, ExtractorError, Model, TokenClassifier, find_model
-from renshi.onnx_model import ONNX_FILES, OnnxTokenClassifier
+from renshi.onnx_model import GRAPH_FILE, ONNX_FILES, WEIGHT_PREFIX, OnnxTokenClassifier, read_weights
 from training.evaluate import Judged, judge, read_data, set_names, span_counts
 from training.metrics import score_of, span_of
 from training.sources import Example, SourceError
@@ -75,7 +78,27 @@ def export(folder: Path, output: Path, dtypes: Sequence[str] = tuple(ONNX_FILES)
         onnx.save(model, output / ONNX_FILES["float32"])
 
 
-def _graph(folder: Path) -> Any:
+def export_graph(folder: Path) -> Path:
+    """Write ``onnx/graph.onnx`` into the model folder; returns its path."""
+    import onnx
+
+    model = _graph(folder, optimize=False)  # unoptimized, the weights have the names and shapes of model.safetensors
+    sizes = {WEIGHT_PREFIX + name: weight.nbytes for name, weight in read_weights(folder / "model.safetensors")}
+    for tensor in model.graph.initializer:
+        if tensor.name in sizes:
+            tensor.ClearField("raw_data")
+            tensor.data_location = onnx.TensorProto.EXTERNAL
+            for key, value in (("location", "model.safetensors"), ("length", str(sizes.pop(tensor.name)))):
+                tensor.external_data.add(key=key, value=value)
+    if sizes:
+        raise RuntimeError(f"{', '.join(sizes)}: not in the exported graph")
+    target = folder / GRAPH_FILE
+    target.parent.mkdir(exist_ok=True)
+    target.write_bytes(model.SerializeToString())
+    return target
+
+
+def _graph(folder: Path, optimize: bool = True) -> Any:
     """The network as an ONNX model: input_ids and attention_mask (rows, tokens) to logits (rows, tokens, tags)."""
     import torch
     from transformers import AutoModelForTokenClassification
@@ -108,6 +131,7 @@ def _graph(folder: Path) -> Any:
             output_names=["logits"],
             dynamic_shapes={"input_ids": sizes, "attention_mask": sizes},
             external_data=False,
+            optimize=optimize,
             verbose=False,
         )
     if program is None:
@@ -178,6 +202,7 @@ class _Beside:
         self.name, self.tokenizer, self.max_tokens, self.device = (
             model.name, model.tokenizer, model.max_tokens, model.device
         )  # fmt: skip
+        self.calibration = model.calibration
         self._model, self._other = model, other
         self.difference = 0.0
 
@@ -273,8 +298,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--dtype", nargs="+", choices=ONNX_FILES, default=list(ONNX_FILES), help="default: both")
     parser.add_argument("--data", nargs="+", default=[DATA], metavar="DATA", help=f"annotated texts (default: {DATA})")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
+    parser.add_argument("--graph", action="store_true", help="write only onnx/graph.onnx, into the model's folder")
     options = parser.parse_args(arguments)
     try:
+        if options.graph:
+            print(export_graph(find_model(None if options.model == "default" else options.model)))
+            return 0
         report = export_and_measure(options.model, options.output, options.data, options.dtype)
         if options.json:
             options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

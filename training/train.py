@@ -37,7 +37,7 @@ from renshi.batches import make_batches
 from renshi.encode import Encoder
 from renshi.extractor import Extractor
 from renshi.labels import TAGS
-from renshi.model import supports_bfloat16
+from renshi.model import Calibration, supports_bfloat16
 from training.align import Row, align
 from training.config import format_config, main_config
 from training.evaluate import judge, span_counts
@@ -238,6 +238,7 @@ class LiveModel:
     """A model in training, as `renshi.Extractor` wants one: the dev score comes from the code that users run."""
 
     name = "in training"
+    calibration = Calibration()
 
     def __init__(self, model: Any, tokenizer: PreTrainedTokenizerFast, max_tokens: int) -> None:
         self._model = model

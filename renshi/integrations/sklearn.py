@@ -43,7 +43,7 @@ class EntityExtractor(TransformerMixin, BaseEstimator):
         device: str = "auto",
         dtype: str = "auto",
         batch_tokens: int | None = None,
-        min_score: float = 0.0,
+        min_score: float | None = None,
     ) -> None:
         self.model = model
         self.device = device

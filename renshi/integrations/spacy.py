@@ -134,7 +134,7 @@ def create_component(
     device: str,
     dtype: str,
     batch_tokens: int | None,
-    min_score: float,
+    min_score: float | None,
     alignment_mode: str,
 ) -> RenshiComponent:
     """The factory ``renshi``: ``nlp.add_pipe("renshi", config={"model": FOLDER_OR_HUB_ID, "device": "cuda"})``.
@@ -153,7 +153,7 @@ _language.Language.factory(
         "device": "auto",
         "dtype": "auto",
         "batch_tokens": None,
-        "min_score": 0.0,
+        "min_score": None,
         "alignment_mode": "strict",
     },
     assigns=["doc.ents", "doc._.renshi", "doc._.roles", "doc._.event_types"],

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import IO, Any
 
 from renshi.interchange import brat, conll, docbin, doccano, labelstudio, markup, records
 from renshi.interchange.base import Format, InterchangeError, Report, holds
@@ -94,7 +94,7 @@ def _reading(format: Format, place: Path, report: Report) -> Iterator[Record | F
 class FittedWriter:
     """Writes records as far as the format holds them; what it does not hold goes to `report`."""
 
-    def __init__(self, name: str, target: TextIO | Path, report: Report | None = None) -> None:
+    def __init__(self, name: str, target: IO[Any] | Path, report: Report | None = None) -> None:
         """`target` is an open text stream, or a folder where the format is one. Raises `InterchangeError`."""
         self.report = report or Report()
         self._format = find_format(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,39 @@ def test_pipes_run(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[0] == "1"  # one record is a failure
     assert "会长  王进龙" in done.stdout
     assert "pages.jsonl:2" in (tmp_path / "errors.txt").read_text(encoding="utf-8")
+
+
+def test_the_page_on_training_runs(tiny_model: Path, tmp_path: Path) -> None:
+    """Every command of the page, in order, as it stands but for the size of the run: from an export of Label Studio (the
+    corrected corpus of this repository) to a published folder that extracts."""
+    (tmp_path / "pages").mkdir()
+    for page in sorted((ROOT / "data/samples").glob("*.txt"))[:2]:
+        shutil.copy(page, tmp_path / "pages")
+    corpus = tmp_path / "annotated"
+    corpus.mkdir()
+    for split in ("train", "dev", "test"):  # by their names they go there again
+        for page in sorted((ROOT / "data/original" / split).glob("*.txt"))[:4]:
+            shutil.copy(page, corpus)
+    shutil.copytree(tiny_model, tmp_path / "models/encoder")
+    (tmp_path / "tool").mkdir()
+    for name, command in (("renshi", f"{sys.executable} -m renshi"), ("python", sys.executable)):
+        (tmp_path / "tool" / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
+        (tmp_path / "tool" / name).chmod(0o755)
+    install, *steps = blocks(ROOT / "docs/training.md", "bash")
+    assert install.startswith("pip install")
+    script = "\n".join(["renshi convert annotated export.json --from markup --to labelstudio", *steps])
+    for size, tiny in (("max_length = 256", "max_length = 64"), ("batch_tokens = 3072", "batch_tokens = 512"),
+                       ("steps = 1200", "steps = 4"), ("evaluations = 6", "evaluations = 1")):  # fmt: skip
+        assert script.count(size) == 1
+        script = script.replace(size, tiny)
+    path = os.pathsep.join([str(tmp_path / "tool"), os.environ["PATH"]])
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=600,
+        env=os.environ | {"PATH": path, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len((tmp_path / "records.jsonl").read_text(encoding="utf-8").splitlines()) == 2
+    assert {"model.safetensors", "README.md", "onnx"} <= {path.name for path in (tmp_path / "published").iterdir()}
 
 
 def test_the_labels_page_has_every_label() -> None:

@@ -19,7 +19,7 @@ from transformers import pipeline
 from renshi import Extractor
 from renshi.model import MODEL_FILES
 from training.config import load_config
-from training.train import Collator, TokenBatches, TrainConfig, train
+from training.train import Collator, TokenBatches, TrainConfig, main, train
 
 ROOT = Path(__file__).parents[1]
 PAGE = "{省学会|ORG}{会长|TITLE}{王进龙|PER}出席{成立大会|EVENT.FOUNDING}。{山西医院|ORG}{院长|TITLE}{白敏|PER}讲话。\n"
@@ -127,3 +127,12 @@ def test_the_collator_pads_and_hides() -> None:
     hidden = Collator(pad_id=0, mask_id=4, mask_share=0.999)(rows)["input_ids"]
     assert hidden[:, 0].tolist() == [2, 2]
     assert hidden[0, 3] == 3
+
+
+def test_data_that_are_not_there_are_told_without_a_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "c.toml"
+    source = f'format = "markup"\npath = "{tmp_path}/nowhere"\n'
+    text = f'base_model = "random"\noutput = "{tmp_path}/run"\n[[train]]\n{source}[[dev]]\n{source}'
+    path.write_text(text, encoding="utf-8")
+    assert main([str(path)]) == 2
+    assert "nowhere: there is no such file or folder" in capsys.readouterr().err

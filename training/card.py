@@ -169,9 +169,23 @@ def onnx(report: Results | None = None) -> str:
     return "\n".join([*rows, "", f"Beside torch in float32, on a CPU; {versions}."])
 
 
+def calibration() -> str:
+    """ECE and log loss before and after, for each set and group."""
+    report = load("calibration")
+    rows = ["| | spans | ECE before | after | log loss before | after |", "| --- | ---: | ---: | ---: | ---: | ---: |"]
+    for name, result in report["sets"].items():
+        for group, after in result["after"].items():
+            before = result["before"][group]
+            cells = f"{before['ece']:.3f} | {after['ece']:.3f} | {before['log_loss']:.3f} | {after['log_loss']:.3f}"
+            rows.append(f"| {SETS.get(name, name)}, {group} | {after['spans']:,} | {cells} |")
+    fitted = report["calibration"]
+    found = f"Temperature {fitted['temperature']:g}, least score {fitted['min_score']:g}."
+    return "\n".join([*rows, "", found])
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "summary": summary, "summary-zh": summary_zh, "labels": labels, "roles": roles, "slices": slices, "index": index,
-    "speed": speed, "onnx": onnx,
+    "speed": speed, "onnx": onnx, "calibration": calibration,
 }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Measure a model end to end: raw text in, records out, compared with the annotation.
 
-    python -m training.evaluate MODEL DATA… [--json FILE] [--html FILE] [--train-data DATA…] [--compare MODEL]
+    python -m training.evaluate MODEL DATA… [--json FILE] [--html FILE] [--pictures FOLDER] [--train-data DATA…]
+                                            [--compare MODEL]
 
 MODEL is a folder, a Hub id, or `default` (the model in the package). DATA is a folder or file of inline markup, or
 FORMAT:PATH for the official file of a public set (`cluener:public/cluener/dev.json`), of which only the labels that it
@@ -425,6 +426,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("data", nargs="+", help="markup folder or file, or FORMAT:PATH")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write the twenty worst documents")
+    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="draw each label's F1, and the confusions")
     parser.add_argument("--train-data", nargs="+", default=[], metavar="DATA", help="what the model was trained on")
     parser.add_argument("--compare", metavar="MODEL", help="another model: p that MODEL is better than it")
     parser.add_argument("--device", default="auto")
@@ -515,6 +517,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         text = json.dumps(report, indent=1, sort_keys=True, ensure_ascii=False)
         options.json.write_text(text + "\n", encoding="utf-8")
+    if options.pictures:
+        from training.pictures import save  # Matplotlib takes a second to load
+
+        save(report, options.pictures)
     if options.html:
         options.html.write_text(worst_documents(everything), encoding="utf-8")
     return 1 if any(item.failure for item in everything) else 0

@@ -39,11 +39,12 @@ from renshi.extractor import Extractor
 from renshi.labels import TAGS
 from renshi.model import Calibration, supports_bfloat16
 from training.align import Row, align
+from training.calibrate import calibrate
 from training.config import format_config, main_config
 from training.evaluate import judge, span_counts
 from training.loss import partial_label_loss
 from training.metrics import score_of
-from training.sources import FORMATS, Example, read_source
+from training.sources import FORMATS, Example, SourceError, read_source
 from training.tokenizer import build_vocabulary, from_vocabulary, load_fast_tokenizer
 
 __all__ = ["RandomEncoder", "Source", "TrainConfig", "train"]
@@ -387,16 +388,18 @@ def train(config: TrainConfig) -> Path:
 def _finish(
     trainer: PartialLabelTrainer, tokenizer: PreTrainedTokenizerFast, dev: Sequence[Example], config: TrainConfig
 ) -> Path:
-    """Write the model folder, its dev score and the learning curves."""
+    """Write the model folder, calibrated on the dev data, its dev score and the learning curves."""
     output = Path(config.output)
     folder = output / "model"
     model: Any = trainer.model
     model.to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    calibration = calibrate(folder, dev)
     history = trainer.state.log_history
     metrics: dict[str, Any] = {
         "dev_micro_f1": round(dev_score(dev, Extractor.from_pretrained(folder)), 4),
         "best_dev_micro_f1_in_training": round(trainer.state.best_metric or 0.0, 4),
+        "calibration": calibration.to_dict(),
         "steps": trainer.state.global_step,
         "history": [row for row in history if "eval_micro_f1" in row],
     }
@@ -447,5 +450,15 @@ def _series(history: Sequence[dict[str, Any]], key: str) -> tuple[list[int], lis
     return [row["step"] for row in rows], [row[key] for row in rows]
 
 
+def main(arguments: Sequence[str] | None = None) -> int:
+    config = main_config(TrainConfig, __doc__, arguments)
+    try:
+        train(config)
+    except (SourceError, OSError) as error:  # data or a base model that is not there
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
 if __name__ == "__main__":
-    train(main_config(TrainConfig, __doc__))
+    raise SystemExit(main())

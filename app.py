@@ -3,7 +3,7 @@
 from renshi import Extractor
 from renshi.app import build_app, launch_options
 
-demo = build_app(Extractor.from_pretrained(min_score=0.0))
+demo = build_app(Extractor.from_pretrained())
 
 if __name__ == "__main__":
     demo.launch(**launch_options())

@@ -326,7 +326,7 @@ def build_app(extractor: Extractor, *, max_mb: float = MAX_MB) -> gr.Blocks:
                         threshold = gr.Slider(
                             0,
                             1,
-                            value=extractor.model.calibration.min_score,
+                            value=0,
                             step=0.01,
                             **says["threshold"],
                             min_width=240,

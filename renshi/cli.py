@@ -140,7 +140,8 @@ def extract(
         float | None,
         typer.Option(
             metavar="X",
-            help="Leave out entities that are less probably right than X, 0 to 1. Default: as the model says.",
+            help="Leave out entities that are less probably right than X, 0 to 1. Default: the model's own "
+            "least score, from which those in roles are exempt.",
         ),
     ] = None,
     encoding: Annotated[
@@ -334,8 +335,7 @@ def serve(
     """A page in the browser: paste a text or drop files, look at the result, download it. Nothing leaves this machine."""
     if find_spec("gradio") is None:
         raise _fail('renshi serve needs the package gradio: pip install "renshi[app]"')
-    # All entities: the page has a slider of its own.
-    extractor = _load(model, revision=revision, device=device, dtype=dtype, min_score=0.0)
+    extractor = _load(model, revision=revision, device=device, dtype=dtype)
     from renshi.app import serve as run
 
     def started(url: str) -> None:

@@ -14,6 +14,9 @@ __all__ = ["document_event_types"]
 # what is mentioned only further down is background as often as news. With repetition discounted as below, all mentions
 # in the body together weigh less than 2, however many: never a sure head line, but three outweigh one first sentence.
 _HEAD_LINE, _FIRST_SENTENCE, _BODY = 2.5, 1.5, 1.0
+# A mention's score counts by its root: scores are calibrated, and a head line of even odds says more about what the news is
+# than a sure mention further down. (Most salient type right on real dev, with the score itself 0.838, with its root 0.897.)
+_CONFIDENCE = 0.5
 # A type's n-th mention counts half of the one before: twenty times `会议` is one meeting, not twenty.
 _REPEATED = 0.5
 
@@ -41,7 +44,7 @@ def document_event_types(text: str, entities: Sequence[Entity]) -> list[EventTyp
     for entity in entities:
         if name := event_type(entity.label):
             place = _HEAD_LINE if entity.start < head else _FIRST_SENTENCE if entity.start < first else _BODY
-            weights.setdefault(name, []).append(place * entity.score)
+            weights.setdefault(name, []).append(place * entity.score**_CONFIDENCE)
             doubts[name] = doubts.get(name, 1.0) * (1.0 - entity.score)
     # Equally salient types keep the order of their first mentions: dicts do, and sorting is stable.
     return [EventType(name, 1.0 - doubts[name]) for name in sorted(weights, key=lambda name: -_salience(weights[name]))]

@@ -45,7 +45,10 @@ def describe(extractor: Extractor) -> list[tuple[str, str]]:
         ),
         ("labels", " ".join(f"{label} {name}" for label, name in LABEL_NAMES.items())),
         ("windows", f"at most {model.max_tokens} tokens"),
-        ("scores", f"temperature {calibration.temperature:g}; entities under {calibration.min_score:g} are left out"),
+        (
+            "scores",
+            f"temperature {calibration.temperature:g}; entities under {calibration.min_score:g} that bear no role are left out",
+        ),
         ("device", f"{model.device}: {_why_device(model.device)}"),
         ("precision", f"{getattr(model, 'dtype', '?')}: {getattr(model, 'why_dtype', '?')}"),
         ("threads", _threads(model.device)),

@@ -223,11 +223,13 @@ class HtmlWriter(Writer):
         self._stream.write(PAGE_FOOT)
 
 
+_NO_HTML = re.compile("[\0\ud800-\udfff]")
+
+
 def escaped(text: str) -> str:
     """Escaped; what HTML cannot hold (NUL, lone surrogates) as U+FFFD, a carriage return as a reference, since a parser
     would read a line feed."""
-    shown = text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")
-    return escape(shown, quote=True).replace("\r", "&#13;")
+    return escape(_NO_HTML.sub("\ufffd", text), quote=True).replace("\r", "&#13;")
 
 
 def _events(record: Record) -> str:

@@ -61,8 +61,6 @@ def test_is_fitted_stored_and_used(tiny_model: Path, tmp_path: Path) -> None:
     after = next(iter(Extractor.from_pretrained(folder, min_score=0.0).extract(PAGE)))
     assert [(e.start, e.end, e.label) for e in after.entities] == [(e.start, e.end, e.label) for e in before.entities]
     assert sum(e.score for e in after.entities) < sum(e.score for e in before.entities)
-    assert Extractor.from_pretrained(folder).min_score == calibration.min_score
-    assert Extractor.from_pretrained(folder, min_score=0.25).min_score == 0.25
 
 
 @pytest.mark.parametrize(

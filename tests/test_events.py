@@ -47,10 +47,10 @@ def test_orders_types_by_salience(marked: str, expected: list[str]) -> None:
 
 
 def test_a_doubtful_head_line_yields_to_a_sure_body() -> None:
-    entities = [Entity(0, 2, "启动", "EVENT.LAUNCH", 0.3), Entity(6, 8, "捐赠", "EVENT.OUTREACH", 0.9)]
+    entities = [Entity(0, 2, "启动", "EVENT.LAUNCH", 0.1), Entity(6, 8, "捐赠", "EVENT.OUTREACH", 0.9)]
     assert document_event_types("启动\n昨天。捐赠", entities) == [
         EventType("OUTREACH", pytest.approx(0.9)),
-        EventType("LAUNCH", pytest.approx(0.3)),
+        EventType("LAUNCH", pytest.approx(0.1)),
     ]
 
 

@@ -11,6 +11,8 @@ from safetensors.torch import load_file, save_file
 from transformers import pipeline
 
 from renshi import Document, Extractor, ExtractorError, Failure, Record
+from renshi.extractor import report
+from renshi.records import Entity, Role, Roster
 from renshi.text import normalize
 from tests.conftest import make_model
 
@@ -118,6 +120,18 @@ def test_min_score_leaves_out_what_is_unsure(tiny_model: Path, extractor: Extrac
     assert isinstance(every, Record)
     assert {e for e in every.entities if e.score > 0.5001} <= set(kept.entities)
     assert all(entity.score >= 0.4999 for entity in kept.entities)
+
+
+def test_by_default_the_unsure_is_left_out_unless_a_role_rests_on_it() -> None:
+    entities = [Entity(n, n + 1, "x", label, score) for n, (label, score) in enumerate(
+        [("ORG", 0.2), ("TITLE", 0.9), ("PER", 0.4), ("ORG", 0.3), ("TITLE", 0.1), ("PER", 0.5)]
+    )]  # fmt: skip
+    roles, rosters = [Role(2, 1, 0, 0.4), Role(2, 1, None, 0.4)], [Roster(4, 12, 0)]
+    kept, new_roles, new_rosters = report(entities, roles, rosters, 0.5)
+    assert kept == [entities[index] for index in (0, 1, 2, 4, 5)]
+    assert new_roles == roles
+    assert new_rosters == [Roster(3, 12, 0)]
+    assert report(entities, [], [], 0.0) == (entities, [], [])
 
 
 def test_nonsense_is_refused(tiny_model: Path) -> None:

@@ -129,7 +129,9 @@ def test_the_collator_pads_and_hides() -> None:
     assert hidden[0, 3] == 3
 
 
-def test_data_that_are_not_there_are_told_without_a_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_data_that_are_not_there_are_told_without_a_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "c.toml"
     source = f'format = "markup"\npath = "{tmp_path}/nowhere"\n'
     text = f'base_model = "random"\noutput = "{tmp_path}/run"\n[[train]]\n{source}[[dev]]\n{source}'

@@ -7,7 +7,8 @@
     python3 dev.py docs                  the documentation site, build/site/index.html; any warning is an error
     python3 dev.py wheel                 build the wheel, install it in an empty environment elsewhere, extract one page
     python3 dev.py javascript            a published folder read by transformers.js (needs node and npm; skipped without)
-    python3 dev.py ci                    lint, types, test, wheel, javascript
+    python3 dev.py slow                  the tests that take longer than ten seconds each
+    python3 dev.py ci                    lint, types, test, slow, javascript, wheel
 
 The virtual environment is .venv/ beside this file. pip's own settings are respected: with the address of PyTorch's CPU
 index in PIP_EXTRA_INDEX_URL, no CUDA packages are downloaded.
@@ -65,6 +66,10 @@ def test(arguments: Sequence[str]) -> None:
     run([set_up("dev"), "-m", "pytest", *arguments])
 
 
+def slow(_: Sequence[str]) -> None:
+    run([set_up("dev"), "-m", "pytest", "-m", "slow"])
+
+
 def lint(_: Sequence[str]) -> None:
     python = set_up("dev")
     run([python, "-m", "ruff", "check", *LINTED])
@@ -109,13 +114,13 @@ def javascript(_: Sequence[str]) -> None:
 
 
 def ci(_: Sequence[str]) -> None:
-    for step in (lint, types, test, javascript, wheel):
+    for step in (lint, types, test, slow, javascript, wheel):
         print(f"== {step.__name__}", flush=True)
         step([])
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
-    "extract": extract, "test": test, "lint": lint, "types": types, "docs": docs, "wheel": wheel,
+    "extract": extract, "test": test, "slow": slow, "lint": lint, "types": types, "docs": docs, "wheel": wheel,
     "javascript": javascript, "ci": ci,
 }  # fmt: skip
 

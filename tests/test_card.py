@@ -48,4 +48,7 @@ def test_the_commands_of_the_documents_name_files_that_exist() -> None:
     ):
         text = path.read_text(encoding="utf-8")
         links = [link.split("#")[0] for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
-        assert not [link for link in links if link and not (path.parent / link).exists()], path
+        # The reference of the commands is made when the site is built.
+        assert not [
+            link for link in links if link and not (path.parent / link).exists() and link != "command-line.md"
+        ], path

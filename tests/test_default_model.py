@@ -31,7 +31,7 @@ TEST = ROOT / "data/original/test"
 
 @pytest.fixture(scope="module")
 def extractor() -> Extractor:
-    return Extractor.from_pretrained(device="cpu", dtype="float32")
+    return Extractor.from_pretrained(device="cpu", dtype="float32", min_score=0.0)  # all that it finds
 
 
 def test_the_folder_is_what_is_published() -> None:

@@ -83,6 +83,7 @@ def test_learns_a_page_and_writes_what_users_load(config_file: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_as_if_undisturbed(config_file: Path, tmp_path: Path) -> None:
     """SIGKILL after the first checkpoint, the same command again: the weights are those of a run in one piece."""
     command = [sys.executable, "-m", "training.train", str(config_file), "mask_share=0.1", "dropout=0.1", "patience=9"]

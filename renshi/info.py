@@ -47,10 +47,7 @@ def describe(extractor: Extractor) -> list[tuple[str, str]]:
         ("windows", f"at most {model.max_tokens} tokens"),
         (
             "scores",
-            (
-                "scores",
-                f"temperature {calibration.temperature:g}; under {calibration.min_score:g} only what a role rests on",
-            ),
+            f"temperature {calibration.temperature:g}; under {calibration.min_score:g} only what a role rests on",
         ),
         ("device", f"{model.device}: {_why_device(model.device)}"),
         ("precision", f"{getattr(model, 'dtype', '?')}: {getattr(model, 'why_dtype', '?')}"),

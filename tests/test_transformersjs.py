@@ -43,7 +43,7 @@ def sentences() -> list[str]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("published") / "model"
     shutil.copytree(PACKAGED_MODEL, target)
-    export(PACKAGED_MODEL, target, ["int8"])
+    export(PACKAGED_MODEL, target)
     return target
 
 

@@ -82,6 +82,12 @@ Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", callback=_set("verbose"), help="Say which model runs where, and how fast.")
 ]
 Debug = Annotated[bool, typer.Option("--debug", callback=_set("debug"), help="Show the traceback of an error.")]
+ModelName = Annotated[
+    str | None,
+    typer.Option("--model", "-m", metavar="NAME", help="Model folder or Hub id. Default: the model in the package."),
+]
+Revision = Annotated[str | None, typer.Option(metavar="NAME", help="Branch, tag or commit of the model on the Hub.")]
+Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")]
 
 
 @app.command(
@@ -115,17 +121,10 @@ def extract(
             "markup. Default: as OUT's suffix says, else jsonl.",
         ),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model", "-m", metavar="NAME", help="Model folder or Hub id. Default: the model in the package."
-        ),
-    ] = None,
-    revision: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Branch, tag or commit of the model on the Hub.")
-    ] = None,
+    model: ModelName = None,
+    revision: Revision = None,
     backend: Annotated[str, typer.Option(metavar="NAME", help="torch, or onnx, which needs no torch.")] = "torch",
-    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     dtype: Annotated[
         str,
         typer.Option(
@@ -225,7 +224,7 @@ def suggest(
         ),
     ] = "table",
     model: Annotated[str | None, typer.Option("--model", "-m", metavar="NAME", help="Model folder or Hub id.")] = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     encoding: Annotated[str, typer.Option(metavar="NAME", help="Encoding of .txt files and standard input.")] = "utf-8",
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -287,17 +286,10 @@ def _ending(output: str | None) -> Iterator[None]:
 
 @app.command(no_args_is_help=False)
 def info(
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model", "-m", metavar="NAME", help="Model folder or Hub id. Default: the model in the package."
-        ),
-    ] = None,
-    revision: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Branch, tag or commit of the model on the Hub.")
-    ] = None,
+    model: ModelName = None,
+    revision: Revision = None,
     backend: Annotated[str, typer.Option(metavar="NAME", help="torch, or onnx.")] = "torch",
-    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     dtype: Annotated[str, typer.Option(metavar="NAME", help="auto, float32, bfloat16 or float16.")] = "auto",
     debug: Debug = False,
 ) -> None:
@@ -314,16 +306,9 @@ def serve(
         str, typer.Option(metavar="ADDRESS", help="Where to listen. 0.0.0.0: the whole network may use it.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(metavar="N", min=1, max=65535)] = 7860,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model", "-m", metavar="NAME", help="Model folder or Hub id. Default: the model in the package."
-        ),
-    ] = None,
-    revision: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Branch, tag or commit of the model on the Hub.")
-    ] = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
+    model: ModelName = None,
+    revision: Revision = None,
+    device: Device = "auto",
     dtype: Annotated[str, typer.Option(metavar="NAME", help="auto, float32, bfloat16 or float16.")] = "auto",
     max_mb: Annotated[
         float, typer.Option(metavar="X", min=0.001, help="Megabytes that a file or a pasted text may have.")

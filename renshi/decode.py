@@ -23,7 +23,7 @@ assert TAGS[2::2] == tuple(f"I-{label}" for label in LABELS)
 
 
 class Spans(NamedTuple):
-    """Spans of a batch as arrays of one length; `row` and the token range ``[start, end)``, `label` an index into
+    """Spans of many rows as arrays of one length; `row` and the token range ``[start, end)`` in it, `label` an index into
     `LABELS`, `score` the probability that the span is right: that of the least probable of its tags, times that of its
     ending where it does."""
 
@@ -35,70 +35,84 @@ class Spans(NamedTuple):
 
 
 def decode(logits: NDArray[np.float32], lengths: NDArray[np.int64], temperature: float = 1.0) -> Spans:
-    """Spans of a padded batch.
+    """Spans of packed rows.
 
     Args:
-        logits: (rows, tokens, tags); the first token of each row and the last of its `lengths` are special and ignored.
-        lengths: (rows,) how many tokens of each row are real, special tokens included.
+        logits: (tokens, tags) of all rows, one behind the other; the first and the last token of each row are special and
+            ignored.
+        lengths: (rows,) how many tokens each row has, special tokens included; at least two.
         temperature: Divides the logits before probabilities are made of them (Guo et al. 2017); the spans are the same
             at any temperature, only their scores differ.
     """
     tags = best_tags(logits, lengths)
-    begins = (tags % 2) == 1
-    inside = (tags > 0) & ~begins
-    row, start = np.nonzero(begins)
-    # A span ends at the first token that is no I-: legality has made sure that the I- run is its own.
-    flat_outside = np.flatnonzero(~inside)
-    width = tags.shape[1]
-    flat_end = flat_outside[np.searchsorted(flat_outside, row * width + start, side="right")] if len(row) else start
-    end = flat_end - row * width
-    return Spans(row, start, end, (tags[row, start] - 1) // 2, _scores(logits / temperature, tags, row, start, end))
+    begins = tags % 2 == 1
+    # A span ends at the first token that is no I-: legality has made sure that the I- run is its own, and every row's last
+    # token is O.
+    outside = np.flatnonzero(begins | (tags == 0))
+    start = np.flatnonzero(begins)
+    end = outside[np.searchsorted(outside, start, side="right")] if len(start) else start
+    first = _first_tokens(lengths)
+    row = np.searchsorted(first, start, side="right") - 1
+    score = _scores(logits, tags, start, end, temperature)
+    return Spans(row, start - first[row], end - first[row], (tags[start] - 1) // 2, score)
+
+
+def _first_tokens(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each row begins among the tokens of all."""
+    return np.cumsum(lengths) - lengths
 
 
 def _scores(
     logits: NDArray[np.float32],
     tags: NDArray[np.int64],
-    row: NDArray[np.int64],
     start: NDArray[np.int64],
     end: NDArray[np.int64],
+    temperature: float,
 ) -> NDArray[np.float64]:
-    if not len(row):
+    if not len(start):
         return np.zeros(0)
-    highest = logits.max(axis=-1, keepdims=True)
-    normalizer = highest + np.log(np.exp(logits - highest).sum(axis=-1, keepdims=True))
-    probability = np.exp(np.take_along_axis(logits, tags[..., None], axis=-1) - normalizer).ravel()
-    width = tags.shape[1]
+    bears = tags > 0
+    bears[end] = True  # the tag behind a span says whether it ends there
+    bearing = np.flatnonzero(bears)  # a quarter of all tokens: the others' probabilities are not asked for
+    asked = logits[bearing] / temperature
+    highest = asked.max(axis=-1)
+    normalizer = highest + np.log(np.exp(asked - highest[:, None]).sum(axis=-1))
+    probability = np.exp(asked[np.arange(len(bearing)), tags[bearing]] - normalizer)
+    start, end = np.searchsorted(bearing, start), np.searchsorted(bearing, end)
     # The weakest tag says more than their mean, in which a long span hides its one doubtful border; and where a span
     # ends is seen in the tag behind it. Measured in training/README.md.
-    borders = np.stack([row * width + start, row * width + end], axis=1).ravel()
-    weakest = np.minimum.reduceat(probability, borders)[::2]
-    goes_on = np.exp(logits[row, end, tags[row, start] + 1] - normalizer[row, end, 0])
+    weakest = np.minimum.reduceat(probability, np.stack([start, end], axis=1).ravel())[::2]
+    goes_on = np.exp(asked[end, tags[bearing[start]] + 1] - normalizer[end])
     score: NDArray[np.float64] = np.clip(weakest.astype(np.float64) * (1.0 - goes_on), 0.0, 1.0)
     return score
 
 
 def doubt(logits: NDArray[np.float32], lengths: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """How many tokens of each row are expected to be tagged wrongly, and of how many: (rows,) sums of 1 − the greatest
-    probability, and numbers of tokens, both without special tokens and padding."""
-    position = np.arange(logits.shape[1])
-    real = (position > 0) & (position < lengths[:, None] - 1)
+    probability, and numbers of tokens, both without special tokens."""
+    first = _first_tokens(lengths)
     greatest = 1.0 / np.exp(logits - logits.max(axis=-1, keepdims=True)).sum(axis=-1)
-    return np.where(real, 1.0 - greatest, 0.0).sum(axis=-1, dtype=np.float64), real.sum(axis=-1)
+    wrong = 1.0 - greatest.astype(np.float64)
+    wrong[first] = wrong[first + lengths - 1] = 0.0
+    return np.add.reduceat(wrong, first), lengths - 2
 
 
 def best_tags(logits: NDArray[np.float32], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(rows, tokens) tag ids of the most probable legal sequence; ``O`` on special tokens and padding."""
-    rows, width, _ = logits.shape
-    position = np.arange(width)
-    real = (position > 0) & (position < lengths[:, None] - 1)
-    tags = np.where(real, logits.argmax(axis=-1), 0)
-    is_inside = (tags > 0) & (tags % 2 == 0)
-    before = np.concatenate([np.zeros((rows, 1), tags.dtype), tags[:, :-1]], axis=1)
-    illegal = is_inside & (before != tags) & (before != tags - 1)
-    search = np.flatnonzero(illegal.any(axis=1))
-    if len(search):
-        longest = int(lengths[search].max())
-        tags[search, :longest] = _viterbi(logits[search, :longest], real[search, :longest])
+    """(tokens,) tag ids of the most probable legal sequence of each row; ``O`` on special tokens."""
+    first = _first_tokens(lengths)
+    tags: NDArray[np.int64] = logits.argmax(axis=-1)
+    tags[first] = tags[first + lengths - 1] = 0
+    before = np.concatenate([[0], tags[:-1]])  # a row ends with O, so none reaches into the next
+    illegal = (tags > 0) & (tags % 2 == 0) & (before != tags) & (before != tags - 1)
+    rows = np.unique(np.searchsorted(first, np.flatnonzero(illegal), side="right") - 1)
+    if len(rows):
+        real = np.arange(lengths[rows].max()) < lengths[rows, None]
+        places = (first[rows, None] + np.arange(real.shape[1]))[real]
+        padded = np.zeros((*real.shape, logits.shape[1]), dtype=np.float32)
+        padded[real] = logits[places]
+        real[:, 0] = real[np.arange(len(rows)), lengths[rows] - 1] = False
+        inside = _viterbi(padded, real)
+        tags[places] = inside[np.arange(real.shape[1]) < lengths[rows, None]]
     return tags
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,13 +24,15 @@ class Encoded:
         source: Index of the text in the call.
         input_ids: (tokens,) int64, ``[CLS]`` and ``[SEP]`` included.
         offsets: (tokens, 2) int64, each token's ``[start, end)`` in the text; (0, 0) for the special tokens.
-        first: Where in the text the part begins to be this row's to decide; 0, but for a text too long for one row.
+        first, last: The part ``[first, last)`` of the text that is this row's to decide: all of it, but for a text too long
+            for one row.
     """
 
     source: int
     input_ids: NDArray[np.int64]
     offsets: NDArray[np.int64]
     first: int = 0
+    last: int = sys.maxsize
 
 
 class Encoder:
@@ -50,9 +53,10 @@ class Encoder:
     def encode(self, texts: Sequence[str]) -> Iterator[Encoded]:
         """The rows of all texts, in order."""
         for source, encoding in enumerate(self._tokenizer.encode_batch(list(texts))):
-            first = 0
-            for row in (encoding, *encoding.overflowing):
-                offsets = np.array(row.offsets, dtype=np.int64).reshape(-1, 2)
-                if row is not encoding:  # half of the overlap belongs to the row before
-                    first = int(offsets[1 + self._overlap // 2, 0])
-                yield Encoded(source, np.array(row.ids, dtype=np.int64), offsets, first)
+            rows = [encoding, *encoding.overflowing]
+            offsets = [np.array(row.offsets, dtype=np.int64).reshape(-1, 2) for row in rows]
+            # Of what two rows share, the first half belongs to the row before.
+            borders = [0, *(int(places[1 + self._overlap // 2, 0]) for places in offsets[1:]), sys.maxsize]
+            for number, row in enumerate(rows):
+                ids = np.array(row.ids, dtype=np.int64)
+                yield Encoded(source, ids, offsets[number], borders[number], borders[number + 1])

@@ -10,7 +10,10 @@ for record in extractor.extract(["省学会会长王进龙出席成立大会。"
 from __future__ import annotations
 
 import os
+import warnings
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -31,7 +34,10 @@ __all__ = ["Extractor", "ExtractorError", "report"]
 
 _BATCH_TOKENS = {"cpu": 4096, "cuda": 65536}
 _CHUNK_BATCHES = 32
-"""How many batches' worth of characters are prepared at once: the memory's bound, and the pool for like lengths."""
+"""How many batches' worth of characters are prepared at once: the memory's bound, and the pool for like lengths. The first
+chunks are smaller, so that the first records come soon."""
+_DECODED_TOKENS = 65536
+"""How many tokens' logits are decoded at once: enough that NumPy's calls cost nothing, and 8 MB."""
 _OVERLAP_SHARE = 8  # windows that cut a sentence share an eighth of their length: 32 characters of 254
 
 
@@ -40,6 +46,16 @@ class _Prepared:
     document: Document
     normalized: Normalized
     windows: Sequence[Window]
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """Documents, and the rows that the model is to read of them. What stands in several windows, word for word (the same
+    news on two pages), is one text, read once."""
+
+    items: Sequence[_Prepared | Failure]
+    owners: Sequence[Sequence[tuple[int, Window]]]  # of each text: the items and windows that it stands in
+    rows: Sequence[Encoded]  # of all texts
 
 
 class Extractor:
@@ -102,9 +118,9 @@ class Extractor:
         reader could not read) is passed on in its place, and a document that cannot be processed becomes one.
         Memory is bounded by a chunk of documents, whatever their number.
         """
-        for chunk in self._prepared_chunks(documents):
+        for chunk in self._chunks(documents):
             spans = self._run(chunk)
-            for number, item in enumerate(chunk):
+            for number, item in enumerate(chunk.items):
                 yield item if isinstance(item, Failure) else self._finish(item, spans[number])
 
     def extract_with_doubt(
@@ -112,20 +128,37 @@ class Extractor:
     ) -> Iterator[tuple[Record | Failure, float]]:
         """As `extract`, each record with its doubt: the share of its tokens that are expected to be tagged wrongly, which is
         the mean of 1 − the probability of the best tag. Where windows share text it counts in both. 0 for a failure."""
-        for chunk in self._prepared_chunks(documents):
-            doubts = np.zeros((len(chunk), 2))
+        for chunk in self._chunks(documents):
+            doubts = np.zeros((len(chunk.items), 2))
             spans = self._run(chunk, doubts)
-            for number, item in enumerate(chunk):
+            for number, item in enumerate(chunk.items):
                 wrong, tokens = doubts[number].tolist()
                 yield (item if isinstance(item, Failure) else self._finish(item, spans[number])), wrong / max(tokens, 1)
 
-    def _prepared_chunks(
-        self, documents: str | Document | Iterable[str | Document | Failure]
-    ) -> Iterator[list[_Prepared | Failure]]:
+    def _chunks(self, documents: str | Document | Iterable[str | Document | Failure]) -> Iterator[_Chunk]:
+        """Chunks, each prepared beside the model's work on the one before. The documents are asked for in the caller's
+        own thread, since not every iterator may be used from another."""
         if isinstance(documents, (str, Document)):
             documents = [documents]
-        for chunk in _chunks(_numbered(documents), self.batch_tokens * _CHUNK_BATCHES):
-            yield [self._prepare(document) for document in chunk]
+        with ThreadPoolExecutor(1, "renshi") as beside:
+            coming: Future[_Chunk] | None = None
+            for chunk in _split(_numbered(documents), self.batch_tokens, self.batch_tokens * _CHUNK_BATCHES):
+                ahead = beside.submit(self._prepare_chunk, chunk)
+                if coming:
+                    yield coming.result()
+                coming = ahead
+            if coming:
+                yield coming.result()
+
+    def _prepare_chunk(self, documents: Sequence[Document | Failure]) -> _Chunk:
+        items = [self._prepare(document) for document in documents]
+        texts: dict[str, list[tuple[int, Window]]] = {}
+        for number, item in enumerate(items):
+            if not isinstance(item, Failure):
+                for window in item.windows:
+                    texts.setdefault(item.normalized.text[window.start : window.end], []).append((number, window))
+        rows = list(self._encoder.encode(list(texts))) if texts else []
+        return _Chunk(items, list(texts.values()), rows)
 
     def _prepare(self, document: Document | Failure) -> _Prepared | Failure:
         if isinstance(document, Failure):
@@ -136,49 +169,63 @@ class Extractor:
         normalized = normalize(document.text)
         return _Prepared(document, normalized, split_windows(normalized.text, self._window_length, self._overlap))
 
-    def _run(
-        self, prepared: Sequence[_Prepared | Failure], doubts: NDArray[np.float64] | None = None
-    ) -> list[list[tuple[int, int, int, float]]]:
-        """For each prepared document its spans (start, end, label index, score) in the normalized text.
+    def _run(self, chunk: _Chunk, doubts: NDArray[np.float64] | None = None) -> list[list[tuple[int, int, int, float]]]:
+        """For each document of the chunk its spans (start, end, label index, score) in the normalized text.
 
         To `doubts`, (documents, 2), are added how many tokens are expected to be wrong, and how many there are.
         """
-        owners = [
-            (number, window)
-            for number, item in enumerate(prepared)
-            if not isinstance(item, Failure)
-            for window in item.windows
-        ]
-        texts = [prepared[number].normalized.text[window.start : window.end] for number, window in owners]  # type: ignore[union-attr]
-        rows = list(self._encoder.encode(texts)) if texts else []
-        first = np.array([max(owners[row.source][1].first, owners[row.source][1].start + row.first) for row in rows])
-        last = np.array([owners[row.source][1].last for row in rows])
-        for index in range(len(rows) - 1):  # rows of one window: each ends where the next begins to own
-            if rows[index].source == rows[index + 1].source:
-                last[index] = first[index + 1]
-        spans: list[list[tuple[int, int, int, float]]] = [[] for _ in prepared]
-        for batch in make_batches([len(row.input_ids) for row in rows], self.batch_tokens):
-            encoded = [rows[index] for index in batch]
-            lengths = np.array([len(row.input_ids) for row in encoded])
-            logits = self.model.logits([row.input_ids for row in encoded], self._encoder.pad_id)
+        spans: list[list[tuple[int, int, int, float]]] = [[] for _ in chunk.items]
+        for numbers, logits in self._logits(chunk.rows):
+            rows = [chunk.rows[number] for number in numbers]
+            lengths = np.array([len(row.input_ids) for row in rows])
             if doubts is not None:
-                np.add.at(doubts, [owners[row.source][0] for row in encoded], np.stack(doubt(logits, lengths), axis=1))
-            for row, start, end, label, score in self._spans(encoded, logits, lengths):
-                number, window = owners[rows[batch[row]].source]
-                start += window.start
-                if first[batch[row]] <= start < last[batch[row]] and score >= self._read_from:
-                    spans[number].append((start, end + window.start, label, score))
+                for row, *counts in zip(rows, *doubt(logits, lengths), strict=True):
+                    for number, _ in chunk.owners[row.source]:
+                        doubts[number] += counts
+            for index, start, end, label, score in self._spans(rows, logits, lengths):
+                row = rows[index]
+                if score < self._read_from or not row.first <= start < row.last:
+                    continue
+                for number, window in chunk.owners[row.source]:
+                    if window.first <= window.start + start < window.last:
+                        spans[number].append((window.start + start, window.start + end, label, score))
         return spans
+
+    def _logits(self, rows: Sequence[Encoded]) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
+        """Numbers of rows with their logits, (tokens of those rows, tags), until every row had its turn."""
+        batches = deque(make_batches([len(row.input_ids) for row in rows], self.batch_tokens))
+        numbers: list[int] = []
+        read: list[NDArray[np.float32]] = []
+        while batches:
+            batch = batches.popleft()
+            try:
+                read.append(self.model.logits([rows[number].input_ids for number in batch], self._encoder.pad_id))
+            except MemoryError:
+                if len(batch) == 1:
+                    raise
+                half = len(batch) // 2
+                batches.extendleft((batch[half:], batch[:half]))
+                self._spare_memory(sum(len(rows[number].input_ids) for number in batch))
+                continue
+            numbers += batch
+            if not batches or sum(map(len, read)) >= _DECODED_TOKENS:
+                yield numbers, np.concatenate(read)
+                numbers, read = [], []
+
+    def _spare_memory(self, tokens: int) -> None:
+        """Half of what was too much is the budget from now on."""
+        self.batch_tokens = max(1, min(self.batch_tokens, tokens) // 2)
+        warnings.warn(f"a batch of {tokens} tokens was too large for {self.model.device}; from now on batches have at most "
+                      f"{self.batch_tokens} (batch_tokens sets it)", stacklevel=2)  # fmt: skip
 
     def _spans(
         self, rows: Sequence[Encoded], logits: NDArray[np.float32], lengths: NDArray[np.int64]
     ) -> Iterator[tuple[int, int, int, int, float]]:
-        """(row, start, end, label index, score) of one batch, in characters of each row's text."""
+        """(row, start, end, label index, score), start and end in characters of the row's text."""
         found = decode(logits, lengths, self.model.calibration.temperature)
-        offsets = np.zeros((len(rows), int(lengths.max()), 2), dtype=np.int64)
-        offsets[np.arange(offsets.shape[1]) < lengths[:, None]] = np.concatenate([row.offsets for row in rows])
-        starts = offsets[found.row, found.start, 0]
-        ends = offsets[found.row, found.end - 1, 1]
+        offsets = np.concatenate([row.offsets for row in rows])
+        first = (np.cumsum(lengths) - lengths)[found.row]
+        starts, ends = offsets[first + found.start, 0], offsets[first + found.end - 1, 1]
         columns = (found.row, starts, ends, found.label, found.score)
         return zip(*(column.tolist() for column in columns), strict=True)
 
@@ -224,15 +271,16 @@ def _numbered(documents: Iterable[str | Document | Failure]) -> Iterator[Documen
         yield document if isinstance(document, (Document, Failure)) else Document(str(number), document)
 
 
-def _chunks(documents: Iterable[Document | Failure], characters: int) -> Iterator[list[Document | Failure]]:
-    """Lists of documents of about so many characters in all; a longer document is a chunk alone."""
+def _split(documents: Iterable[Document | Failure], least: int, most: int) -> Iterator[list[Document | Failure]]:
+    """Lists of documents of about `least` characters in all, then of twice as many, up to `most`; a longer document is a
+    list alone."""
     chunk: list[Document | Failure] = []
-    size = 0
+    size, limit = 0, least
     for document in documents:
         length = len(document.text) if isinstance(document, Document) and isinstance(document.text, str) else 0
-        if chunk and size + length > characters:
+        if chunk and (size + length > limit or len(chunk) >= limit):
             yield chunk
-            chunk, size = [], 0
+            chunk, size, limit = [], 0, min(2 * limit, most)
         chunk.append(document)
         size += length
     if chunk:

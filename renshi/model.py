@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -146,7 +146,13 @@ class Model(Protocol):
     @property
     def device(self) -> str: ...
 
-    def logits(self, rows: Sequence[NDArray[np.int64]], pad_id: int) -> NDArray[np.float32]: ...
+    def logits(self, rows: Sequence[NDArray[np.int64]], pad_id: int) -> NDArray[np.float32]:
+        """(tokens of all rows, tags) of one batch of token ids, the rows one behind the other.
+
+        Raises:
+            MemoryError: The batch is too large for the device; a smaller one may not be.
+        """
+        ...
 
 
 def load_model(
@@ -164,7 +170,6 @@ def load_model(
     folder = find_model(model, revision)
     try:
         import torch  # noqa: F401
-        import transformers  # noqa: F401
     except ImportError as error:  # the small installation, which has ONNX Runtime in their place
         raise ExtractorError(
             f"backend torch: {error.name} is not installed here; choose backend onnx (--backend onnx), or pip install renshi"
@@ -216,29 +221,57 @@ class TokenClassifier:
         self.calibration = read_calibration(folder)
         self._device = _choose_device(device)
         self.dtype, self.why_dtype = _choose_dtype(dtype, self._device)
-        self._model = _load(folder, self.device, self.dtype)
+        self._forward = _load(folder, self.device, self.dtype)
 
     @property
     def device(self) -> str:
         return self._device
 
     def logits(self, rows: Sequence[NDArray[np.int64]], pad_id: int) -> NDArray[np.float32]:
-        """(rows, longest row, tags) float32 of one batch of token ids; what stands behind a row's end is meaningless."""
-        import torch
+        """(tokens of all rows, tags) float32 of one batch of token ids, the rows one behind the other.
 
-        input_ids, real = pad_rows(rows, pad_id)
-        with torch.inference_mode():
-            inputs = {"input_ids": torch.from_numpy(input_ids)}
-            if not real.all():
-                inputs["attention_mask"] = torch.from_numpy(real.astype(np.int64))
-            inputs = {key: value.to(self.device, non_blocking=True) for key, value in inputs.items()}
-            logits: torch.Tensor = self._model(**inputs).logits
-            return logits.float().cpu().numpy()
+        Raises:
+            MemoryError: The batch is too large for the device.
+        """
+        return self._forward(rows, pad_id)
 
 
-def _load(folder: Path, device: str, dtype: str) -> Any:
+_Forward = Callable[[Sequence[NDArray[np.int64]], int], NDArray[np.float32]]
+
+
+def _load(folder: Path, device: str, dtype: str) -> _Forward:
+    """The network's forward pass: our own for a BERT on a CPU, that of transformers for everything else."""
     import torch
     from safetensors import SafetensorError
+
+    config = read_config(folder)
+    try:
+        if device == "cpu":
+            from renshi.bert import Bert, fits
+
+            if fits(config):
+                bert = Bert(_read_weights(folder), config, getattr(torch, dtype))
+                return lambda rows, _: bert(rows)
+        return _load_padded(folder, device, dtype)
+    except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        reason = f"lacks {error}" if isinstance(error, KeyError) else str(error).strip().split("\n")[0]
+        raise ExtractorError(
+            f"{folder}: the model cannot be loaded ({type(error).__name__}: {reason}); is model.safetensors complete?"
+        ) from error
+
+
+def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    # Checkpoints that were converted from TensorFlow name the normalization's weights as that did.
+    return {
+        name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias"): weight
+        for name, weight in load_file(folder / "model.safetensors").items()
+    }
+
+
+def _load_padded(folder: Path, device: str, dtype: str) -> _Forward:
+    import torch
     from transformers import AutoModelForTokenClassification
     from transformers.utils import logging
 
@@ -248,15 +281,23 @@ def _load(folder: Path, device: str, dtype: str) -> Any:
         model = AutoModelForTokenClassification.from_pretrained(
             folder, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True, trust_remote_code=False
         )
-    except (SafetensorError, OSError, RuntimeError, ValueError, KeyError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ExtractorError(
-            f"{folder}: the model cannot be loaded ({type(error).__name__}: {reason}); is model.safetensors complete?"
-        ) from error
     finally:
         if shown:
             logging.enable_progress_bar()
-    return model.to(device).eval()
+    model = model.to(device).eval()
+
+    def forward(rows: Sequence[NDArray[np.int64]], pad_id: int) -> NDArray[np.float32]:
+        ids, real = (torch.from_numpy(array) for array in pad_rows(rows, pad_id))
+        if device != "cpu":
+            ids, real = (tensor.pin_memory().to(device, non_blocking=True) for tensor in (ids, real))
+        try:
+            with torch.inference_mode():
+                padded = model(input_ids=ids, attention_mask=real.long()).logits
+                return padded[real].float().cpu().numpy()  # type: ignore[no-any-return]
+        except torch.OutOfMemoryError as error:
+            raise MemoryError(str(error)) from error
+
+    return forward
 
 
 def _read_json(path: Path) -> dict[str, Any]:

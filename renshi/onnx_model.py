@@ -78,10 +78,10 @@ class OnnxTokenClassifier:
         self._session = _load(folder, _file(folder, self.dtype))
 
     def logits(self, rows: Sequence[NDArray[np.int64]], pad_id: int) -> NDArray[np.float32]:
-        """(rows, longest row, tags) float32 of one batch of token ids; what stands behind a row's end is meaningless."""
+        """(tokens of all rows, tags) float32 of one batch of token ids, the rows one behind the other."""
         input_ids, real = pad_rows(rows, pad_id)
         (logits,) = self._session.run(["logits"], {"input_ids": input_ids, "attention_mask": real.astype(np.int64)})
-        return logits  # type: ignore[no-any-return]
+        return logits[real]  # type: ignore[no-any-return]
 
 
 def _load(folder: Path, file: str) -> Any:

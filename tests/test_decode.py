@@ -33,40 +33,39 @@ def brute_force(logits: np.ndarray) -> float:
 def test_finds_the_best_legal_sequence(seed: int, bodies: list[int]) -> None:
     generator = np.random.default_rng(seed)
     lengths = np.array(bodies) + 2
-    logits = np.full((len(bodies), lengths.max() + 1, len(TAGS)), -50.0, dtype=np.float32)
-    logits[..., SUBSET] = generator.normal(size=(*logits.shape[:2], len(SUBSET))).astype(np.float32) * 3
+    logits = np.full((lengths.sum(), len(TAGS)), -50.0, dtype=np.float32)
+    logits[:, SUBSET] = generator.normal(size=(len(logits), len(SUBSET))).astype(np.float32) * 3
     tags = best_tags(logits, lengths)
-    for row, length in enumerate(lengths):
-        body = tags[row, 1 : length - 1]
+    for row, end in zip(lengths.tolist(), np.cumsum(lengths).tolist(), strict=True):
+        assert tags[end - row] == tags[end - 1] == 0
+        body, emissions = tags[end - row + 1 : end - 1], logits[end - row + 1 : end - 1]
         assert is_legal(tuple(body))
-        assert not tags[row, length - 1 :].any()
-        assert tags[row, 0] == 0
         if len(body):
-            score = sum(logits[row, 1 + token, tag] for token, tag in enumerate(body))
-            assert score == pytest.approx(brute_force(logits[row, 1 : length - 1]), abs=1e-4)
+            score = sum(emissions[token, tag] for token, tag in enumerate(body))
+            assert score == pytest.approx(brute_force(emissions), abs=1e-4)
 
 
 @given(st.integers(0, 10**6))
 def test_spans_are_those_that_seqeval_reads_from_the_tags(seed: int) -> None:
     generator = np.random.default_rng(seed)
     lengths = generator.integers(2, 12, size=3)
-    logits = generator.normal(size=(3, lengths.max(), len(TAGS))).astype(np.float32)
-    logits[..., 0] += 1
+    logits = generator.normal(size=(lengths.sum(), len(TAGS))).astype(np.float32)
+    logits[:, 0] += 1
     spans = decode(logits, lengths)
     found = {(int(r), LABELS[label], int(s), int(e)) for r, s, e, label in zip(*spans[:4], strict=True)}
-    names = [[TAGS[tag] for tag in row] for row in best_tags(logits, lengths)]
-    expected = {(e.sent_id, e.tag, e.start, e.end) for part in Entities(names, IOB2).entities for e in part}
-    assert found == expected
+    rows = np.split(best_tags(logits, lengths), np.cumsum(lengths)[:-1])
+    entities = Entities([[TAGS[tag] for tag in row] for row in rows], IOB2).entities
+    assert found == {(e.sent_id, e.tag, e.start, e.end) for part in entities for e in part}
     assert ((spans.score > 0) & (spans.score <= 1)).all()
 
 
 def test_a_score_is_that_of_its_weakest_tag_and_of_its_end() -> None:
-    logits = np.full((1, 4, len(TAGS)), -np.inf, dtype=np.float32)
-    logits[..., 0] = 0.0
-    logits[0, 1, TAGS.index("B-ORG")] = np.log(4)  # 4 : 1, probability 0.8
-    logits[0, 2, TAGS.index("I-ORG")] = 0.5
-    logits[0, 2, 0] = 0.0
-    logits[0, 3, TAGS.index("I-ORG")] = -1.0  # the special token: O, but less surely than it might be
+    logits = np.full((4, len(TAGS)), -np.inf, dtype=np.float32)
+    logits[:, 0] = 0.0
+    logits[1, TAGS.index("B-ORG")] = np.log(4)  # 4 : 1, probability 0.8
+    logits[2, TAGS.index("I-ORG")] = 0.5
+    logits[2, 0] = 0.0
+    logits[3, TAGS.index("I-ORG")] = -1.0  # the special token: O, but less surely than it might be
     second, ends = 1 / (1 + np.exp(-0.5)), 1 / (1 + np.exp(-1))
     assert decode(logits, np.array([4])).score.tolist() == pytest.approx([second * ends])
     spans = decode(logits, np.array([4]), temperature=2.0)
@@ -76,6 +75,6 @@ def test_a_score_is_that_of_its_weakest_tag_and_of_its_end() -> None:
 
 
 def test_nothing_found_is_no_spans() -> None:
-    logits = np.zeros((2, 5, len(TAGS)), dtype=np.float32)
-    logits[..., 0] = 9
+    logits = np.zeros((7, len(TAGS)), dtype=np.float32)
+    logits[:, 0] = 9
     assert decode(logits, np.array([5, 2])).row.size == 0

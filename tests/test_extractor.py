@@ -1,17 +1,22 @@
 """From raw text to records with a tiny model: batches, order, windows, offsets, and the transformers pipeline as judge."""
 
 import random
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from transformers import pipeline
 
 from renshi import Document, Extractor, ExtractorError, Failure, Record
 from renshi.extractor import report
+from renshi.model import Model
 from renshi.records import Entity, Role, Roster
 from renshi.text import normalize
 from tests.conftest import make_model
@@ -62,6 +67,60 @@ def test_any_batch_size_and_any_order_give_the_same(tiny_model: Path, extractor:
     random.Random(3).shuffle(order)
     shuffled = list(extractor.extract(PAGES[index] for index in order))
     assert [spans(record) for record in shuffled] == [expected[index] for index in order]
+
+
+class Watched:
+    """A model that notes what it is given, and has room for `room` tokens."""
+
+    def __init__(self, model: Model, room: int = 10**9) -> None:
+        self.name, self.tokenizer, self.max_tokens, self.device = model.name, model.tokenizer, model.max_tokens, "cpu"
+        self.calibration, self._model, self._room = model.calibration, model, room
+        self.batches: list[list[int]] = []
+
+    def logits(self, rows: Sequence[NDArray[np.int64]], pad_id: int) -> NDArray[np.float32]:
+        self.batches.append([len(row) for row in rows])
+        if sum(self.batches[-1]) > self._room:
+            raise MemoryError
+        return self._model.logits(rows, pad_id)
+
+
+def test_a_full_memory_halves_the_batches_and_loses_nothing(extractor: Extractor) -> None:
+    watched = Watched(extractor.model, room=100)
+    smaller = Extractor(watched)
+    with pytest.warns(
+        UserWarning, match=r"a batch of \d+ tokens was too large for cpu; from now on batches have at most"
+    ):
+        records = list(smaller.extract(PAGES))
+    assert [spans(record) for record in records] == [spans(record) for record in extractor.extract(PAGES)]
+    assert max(map(sum, watched.batches)) > 100
+    watched.batches.clear()
+    assert len(list(smaller.extract(PAGES))) == len(PAGES)
+    assert max(map(sum, watched.batches)) <= 100  # it has learnt
+    with pytest.raises(MemoryError):  # a single row is too much
+        list(Extractor(Watched(extractor.model, room=1)).extract(PAGES[0]))
+
+
+def test_the_same_words_on_many_pages_are_read_once(extractor: Extractor) -> None:
+    watched = Watched(extractor.model)
+    pages = [PAGES[2]] * 50
+    records = list(Extractor(watched).extract(pages))
+    assert [record.entities for record in records] == [next(extractor.extract(PAGES[2])).entities] * 50  # type: ignore[union-attr]
+    distinct = {normalize(PAGES[2]).text[w.start : w.end] for w in extractor._prepare(Document("0", PAGES[2])).windows}  # type: ignore[union-attr]
+    chunks = len(watched.batches)
+    assert sum(map(len, watched.batches)) <= chunks * len(distinct)
+
+
+def test_documents_are_asked_for_in_the_callers_thread(extractor: Extractor) -> None:
+    """A database cursor, for one, refuses every other."""
+    asked = []
+
+    def documents() -> Iterator[str]:
+        for page in PAGES * 50:
+            asked.append(threading.get_ident())
+            yield page
+
+    assert len(list(extractor.extract(documents()))) == len(PAGES) * 50
+    assert set(asked) == {threading.get_ident()}
 
 
 def test_one_window_reads_as_the_pipeline_reads(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForTokenClassification
 
 from renshi.model import MODEL_FILES, ExtractorError, TokenClassifier, find_model
 
@@ -84,12 +86,61 @@ def test_unknown_device_and_dtype(folder: Path) -> None:
         TokenClassifier(folder, "x", dtype="half")
 
 
-def test_padding_changes_nothing(folder: Path) -> None:
+def test_what_stands_beside_a_row_changes_nothing(folder: Path) -> None:
     model = TokenClassifier(folder, "x", device="cpu", dtype="float32")
-    short, long = np.array([2, 7, 8, 3]), np.array([2, *range(5, 25), 3])
-    together = model.logits([short, long], 0)
-    np.testing.assert_allclose(together[0, :4], model.logits([short], 0)[0], atol=1e-5)
-    np.testing.assert_allclose(together[1], model.logits([long], 0)[0], atol=1e-5)
+    rows = [np.array(ids) for ids in ([2, 7, 8, 3], [2, *range(5, 25), 3], [2, 9, 10, 3])]
+    alone = np.concatenate([model.logits([row], 0) for row in rows])
+    np.testing.assert_allclose(model.logits(rows, 0), alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_computes_what_transformers_computes(folder: Path, dtype: str) -> None:
+    rows = [np.array([2, *range(5, 5 + length), 3]) for length in (30, 30, 11, 1)]
+    oracle = AutoModelForTokenClassification.from_pretrained(folder, dtype=getattr(torch, dtype)).eval()
+    with torch.inference_mode():
+        expected = [oracle(input_ids=torch.from_numpy(row[None])).logits[0].float().numpy() for row in rows]
+    found = TokenClassifier(folder, "x", device="cpu", dtype=dtype).logits(rows, 0)
+    # In bfloat16 a fused GELU is rounded once where a separate one is rounded twice.
+    np.testing.assert_allclose(found, np.concatenate(expected), atol=1e-5 if dtype == "float32" else 0.05)
+
+
+@pytest.mark.parametrize("change", [{"hidden_act": "relu"}, {"model_type": "roberta"}])
+def test_other_networks_are_left_to_transformers(folder: Path, change: dict[str, str]) -> None:
+    config = json.loads((folder / "config.json").read_text()) | change
+    (folder / "config.json").write_text(json.dumps(config))
+    weights = load_file(folder / "model.safetensors")
+    if change.get("model_type"):
+        weights = {name.replace("bert.", "roberta."): weight for name, weight in weights.items()}
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    row = np.array([2, 7, 8, 3])
+    oracle = AutoModelForTokenClassification.from_pretrained(folder, dtype=torch.float32).eval()
+    with torch.inference_mode():
+        expected = oracle(input_ids=torch.from_numpy(row[None])).logits[0].numpy()
+    found = TokenClassifier(folder, "x", device="cpu", dtype="float32").logits([row, row[:2]], 0)
+    np.testing.assert_allclose(found[:4], expected, atol=1e-5)
+
+
+def test_a_weight_that_is_missing_or_of_another_shape_is_named(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    del weights["classifier.bias"]
+    save_file(weights, folder / "model.safetensors")
+    with pytest.raises(ExtractorError, match=r"KeyError: lacks 'classifier\.bias'"):
+        TokenClassifier(folder, "x", device="cpu")
+    weights["classifier.bias"] = torch.zeros(7)
+    save_file(weights, folder / "model.safetensors")
+    with pytest.raises(ExtractorError, match=r"classifier.bias has the shape \(7,\); config.json says \(31,\)"):
+        TokenClassifier(folder, "x", device="cpu")
+
+
+def test_weights_named_as_tensorflow_named_them(folder: Path) -> None:
+    expected = TokenClassifier(folder, "x", device="cpu", dtype="float32").logits([np.array([2, 7, 3])], 0)
+    weights = {
+        name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): weight
+        for name, weight in load_file(folder / "model.safetensors").items()
+    }
+    save_file(weights, folder / "model.safetensors")
+    found = TokenClassifier(folder, "x", device="cpu", dtype="float32").logits([np.array([2, 7, 3])], 0)
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_reads_no_more_than_the_tokenizers_limit(folder: Path) -> None:

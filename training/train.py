@@ -260,7 +260,8 @@ class LiveModel:
         with torch.inference_mode(), torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=bfloat16):
             logits = self._model(**{k: v.to(self._model.device) for k, v in inputs.items()}).logits
         self._model.train(training)
-        return logits.float().cpu().numpy()
+        real = torch.arange(logits.shape[1]) < torch.tensor([len(row) for row in rows])[:, None]
+        return logits.float().cpu()[real].numpy()
 
 
 def dev_score(examples: Sequence[Example], extractor: Extractor) -> float:

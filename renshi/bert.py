@@ -1,0 +1,151 @@
+"""A BERT token classifier's forward pass on a CPU, over packed rows: no padding, and nothing loaded that it doesn't need.
+
+The same network as transformers' ``BertForTokenClassification``, which is the oracle of its tests, with the same weights
+under the same names. What is different is only what costs time on a processor:
+
+* rows stand behind each other in one matrix (tokens, hidden), so padding is computed nowhere; attention alone goes row by
+  row, rows of one length together;
+* query, key and value are one product of (hidden, 3 × hidden);
+* weights are laid out once as oneDNN multiplies them, and bias and GELU are done while the product is in the cache;
+* transformers is not imported, which takes longer than reading a short page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["Bert", "fits"]
+
+_Linear = Callable[[Tensor], Tensor]
+
+
+def fits(config: Mapping[str, Any]) -> bool:
+    """Whether ``config.json`` describes a network that `Bert` computes; any other is left to transformers."""
+    return (
+        config.get("model_type") == "bert"
+        and config.get("hidden_act") == "gelu"
+        and config.get("position_embedding_type", "absolute") == "absolute"
+        and not config.get("is_decoder", False)
+        and not config.get("add_cross_attention", False)
+    )
+
+
+class Bert:
+    """Logits of packed rows.
+
+    Args:
+        weights: The tensors of ``model.safetensors`` by name.
+        config: ``config.json``, which `fits`.
+        dtype: In what it computes. The logits come in float32.
+
+    Raises:
+        KeyError: A weight is missing.
+        RuntimeError: A weight has another shape than the config says.
+    """
+
+    def __init__(self, weights: Mapping[str, Tensor], config: Mapping[str, Any], dtype: torch.dtype) -> None:
+        hidden, inner, vocabulary = config["hidden_size"], config["intermediate_size"], config["vocab_size"]
+        positions, tags = config["max_position_embeddings"], len(config["id2label"])
+        self._heads, self._eps = config["num_attention_heads"], config.get("layer_norm_eps", 1e-12)
+
+        def take(name: str, *shape: int) -> Tensor:
+            weight = weights[name]
+            if tuple(weight.shape) != shape:
+                raise RuntimeError(f"{name} has the shape {tuple(weight.shape)}; config.json says {shape}")
+            return weight.to(dtype)
+
+        def linear(name: str, into: int, out: int, gelu: bool = False) -> _Linear:
+            return _linear(take(f"{name}.weight", out, into), take(f"{name}.bias", out), gelu)
+
+        def norm(name: str) -> _Linear:
+            weight, bias = take(f"{name}.weight", hidden), take(f"{name}.bias", hidden)
+            return lambda x: functional.layer_norm(x, (hidden,), weight, bias, self._eps)
+
+        self._words = take("bert.embeddings.word_embeddings.weight", vocabulary, hidden)
+        types = take("bert.embeddings.token_type_embeddings.weight", config.get("type_vocab_size", 2), hidden)
+        self._places = take("bert.embeddings.position_embeddings.weight", positions, hidden)
+        self._type = types[0]
+        self._norm = norm("bert.embeddings.LayerNorm")
+        self._layers = []
+        for number in range(config["num_hidden_layers"]):
+            layer = f"bert.encoder.layer.{number}"
+            three = [f"{layer}.attention.self.{part}" for part in ("query", "key", "value")]
+            self._layers.append(
+                (
+                    _linear(
+                        torch.cat([take(f"{part}.weight", hidden, hidden) for part in three]),
+                        torch.cat([take(f"{part}.bias", hidden) for part in three]),
+                    ),
+                    linear(f"{layer}.attention.output.dense", hidden, hidden),
+                    norm(f"{layer}.attention.output.LayerNorm"),
+                    linear(f"{layer}.intermediate.dense", hidden, inner, gelu=True),
+                    linear(f"{layer}.output.dense", inner, hidden),
+                    norm(f"{layer}.output.LayerNorm"),
+                )
+            )
+        self._classifier = linear("classifier", hidden, tags)
+
+    def __call__(self, rows: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
+        """(tokens of all rows, tags): the rows' logits, one behind the other."""
+        with torch.inference_mode():
+            lengths = [len(row) for row in rows]
+            places = torch.from_numpy(np.concatenate([np.arange(length) for length in lengths]))
+            # In the order in which transformers adds them, since sums in bfloat16 are rounded.
+            x = self._words[torch.from_numpy(np.concatenate(rows))] + self._type + self._places[places]
+            x = self._norm(x)
+            for three, dense, first_norm, widen, narrow, second_norm in self._layers:
+                x = first_norm(dense(self._attend(three(x), lengths)).add_(x))
+                x = second_norm(narrow(widen(x)).add_(x))
+            return self._classifier(x).float().numpy()
+
+    def _attend(self, three: Tensor, lengths: Sequence[int]) -> Tensor:
+        """(tokens, hidden) of the values that each token's heads see, from its query, key and value side by side."""
+        tokens, width = three.shape
+        seen = three.new_empty(tokens, width // 3)
+        for start, rows, length in _alike(lengths):
+            end = start + rows * length
+            # (3, rows, heads, length, width of a head), all views
+            query, key, value = three[start:end].view(rows, length, 3, self._heads, -1).permute(2, 0, 3, 1, 4)
+            found = functional.scaled_dot_product_attention(query, key, value)
+            seen[start:end].view(rows, length, self._heads, -1).copy_(found.transpose(1, 2))
+        return seen
+
+
+def _alike(lengths: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """(first token, rows, length) of each run of rows of one length."""
+    start = 0
+    for length, run in groupby(lengths):
+        rows = sum(1 for _ in run)
+        yield start, rows, length
+        start += rows * length
+
+
+def _linear(weight: Tensor, bias: Tensor, gelu: bool = False) -> _Linear:
+    """x → x·weightᵀ + bias, and GELU of it if wanted."""
+    if _onednn_multiplies(weight.dtype):
+        # What torch.compile makes of a linear layer whose weight it knows. 1.1 to 1.2 times `functional.linear` in float32
+        # (docs/performance.md); the number of rows that the layout is made for is a hint only.
+        packed = torch.ops.mkldnn._reorder_linear_weight(weight, 1024)
+        activation = "gelu" if gelu else "none"
+        return lambda x: torch.ops.mkldnn._linear_pointwise(x, packed, bias, activation, [], "none")
+    if gelu:
+        return lambda x: functional.gelu(functional.linear(x, weight, bias))
+    return lambda x: functional.linear(x, weight, bias)
+
+
+def _onednn_multiplies(dtype: torch.dtype) -> bool:
+    operations = torch.ops.mkldnn
+    if not (torch.backends.mkldnn.is_available() and hasattr(operations, "_linear_pointwise")):
+        return False
+    if dtype == torch.float32:
+        return hasattr(operations, "_reorder_linear_weight")
+    known = hasattr(operations, "_is_mkldnn_bf16_supported") and hasattr(operations, "_reorder_linear_weight")
+    return dtype == torch.bfloat16 and known and bool(operations._is_mkldnn_bf16_supported())

@@ -23,6 +23,7 @@ from renshi.batches import make_batches
 from renshi.decode import decode, doubt
 from renshi.encode import Encoded, Encoder
 from renshi.events import document_event_types
+from renshi.labels import LABELS
 from renshi.merge import merge_spans, to_raw_entities
 from renshi.model import ExtractorError, Model, load_model
 from renshi.records import Document, Entity, EventType, Failure, Record, Role, Roster
@@ -60,6 +61,9 @@ class _Chunk:
 
 class Extractor:
     """Reads persons, titles, organizations and events in documents, and who holds which post where."""
+
+    labels: Sequence[str] = LABELS
+    """What the model's tags stand for. Every model folder has these; `training.reader` puts those of a public set here."""
 
     def __init__(self, model: Model, *, batch_tokens: int | None = None, min_score: float | None = None) -> None:
         if batch_tokens is not None and batch_tokens < 1:
@@ -231,7 +235,7 @@ class Extractor:
 
     def _finish(self, item: _Prepared, spans: list[tuple[int, int, int, float]]) -> Record:
         text = item.normalized.text
-        entities = merge_spans(text, spans)
+        entities = merge_spans(text, spans, self.labels)
         roles, rosters = find_roles(text, entities)
         events = document_event_types(text, entities)
         if self.min_score is None:

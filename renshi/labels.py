@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["EVENT_TYPES", "LABELS", "LABEL_NAMES", "TAGS", "EventTypeInfo", "event_type", "label_of"]
+__all__ = ["EVENT_TYPES", "LABELS", "LABEL_NAMES", "TAGS", "EventTypeInfo", "bio_tags", "event_type", "label_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,13 @@ LABEL_NAMES: dict[str, str] = {"PER": "人物", "TITLE": "职务", "ORG": "机�
 }
 """Chinese display names."""
 
-TAGS: tuple[str, ...] = ("O", *(f"{prefix}-{label}" for label in LABELS for prefix in "BI"))
+
+def bio_tags(labels: Sequence[str]) -> tuple[str, ...]:
+    """``O``, then B and I of each label: the order that the decoder's arithmetic and the aligner's bit masks rest on."""
+    return ("O", *(f"{prefix}-{label}" for label in labels for prefix in "BI"))
+
+
+TAGS: tuple[str, ...] = bio_tags(LABELS)
 """The model's classes in order: ``O``, then B and I of each label; an artifact whose ``id2label`` differs is refused."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from renshi.labels import LABELS
 from renshi.records import Entity
@@ -11,15 +11,17 @@ from renshi.text import Normalized
 __all__ = ["merge_spans", "to_raw_entities"]
 
 
-def merge_spans(text: str, spans: Iterable[tuple[int, int, int, float]]) -> list[Entity]:
-    """Entities of a document from `(start, end, label index, score)` of all its windows, each once, sorted.
+def merge_spans(
+    text: str, spans: Iterable[tuple[int, int, int, float]], labels: Sequence[str] = LABELS
+) -> list[Entity]:
+    """Entities of a document from `(start, end, index into labels, score)` of all its windows, each once, sorted.
 
     Two windows that share text own different parts of it; yet a span that begins in the one part may reach into the
     other. Of two that overlap the longer stays (the other window saw less of it), of two equally long the surer one.
     """
     merged: list[Entity] = []
     for start, end, label, score in sorted(spans):
-        entity = Entity(start, end, text[start:end], LABELS[label], score)
+        entity = Entity(start, end, text[start:end], labels[label], score)
         if merged and start < merged[-1].end:
             last = merged[-1]
             if (end - start, score) > (last.end - last.start, last.score):

@@ -1,6 +1,7 @@
 """Annotated text of every kind to one kind of example: the inline markup, and the official files of four public sets.
 
 A public set has labels of its own and annotates some of ours; the table `SOURCES` says which, and how its labels map.
+For the set's own benchmark it is read with its own labels, all of them certain.
 Foreign conventions (inclusive ends, BMES, position digits) end here. Nothing is dropped silently: a reader counts what
 it could not use, with its reason and the first places, and goes on.
 """
@@ -11,7 +12,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from renshi.labels import LABELS
@@ -30,7 +31,7 @@ class Example:
     """A text with what its source says of it; offsets are into `text`, which is raw.
 
     Attributes:
-        entities: Spans that are certain, in our labels, sorted, never overlapping.
+        entities: Spans that are certain, in our labels (or in the set's own, if read so), sorted, never overlapping.
         doubtful: Spans that may or may not bear their label: training allows O or the label on them. May overlap.
         annotated: The labels of ours that the source annotates; elsewhere O says "none of these".
         roles: Gold roles as surface strings, where the source has them.
@@ -104,7 +105,8 @@ class SourceInfo:
 
     Attributes:
         read: Path and report to native spans.
-        labels: The set's labels to ours; a label that is not in it means nothing to us.
+        own_labels: The set's labels, as its publisher gives them.
+        labels: Those of them that mean something to us, to ours.
         annotated: Which of our labels the set annotates.
         doubt: For one of our labels, a mention's text to the labels that it may or may not bear: None where it is
             certain, empty where it is certainly none.
@@ -112,19 +114,27 @@ class SourceInfo:
     """
 
     read: Callable[[Path, ReadReport], Iterator[_Native]]
+    own_labels: tuple[str, ...]
     labels: Mapping[str, str]
     annotated: frozenset[str]
     doubt: Mapping[str, Callable[[str], tuple[str, ...] | None]] = field(default_factory=dict)
     remark: str = ""
 
 
-def read_source(name: str, path: Path) -> tuple[list[Example], ReadReport]:
+def read_source(name: str, path: Path, own_labels: bool = False) -> tuple[list[Example], ReadReport]:
     """The examples of one file (or, for ``markup``, file or folder) in the format `name`, and what was left out.
+
+    Args:
+        own_labels: Keep all the labels of the set instead of making ours of those that mean something to us.
 
     Raises:
         SourceError: The format is unknown, the path does not exist or holds nothing of the format.
     """
     info = _info(name)
+    if own_labels:
+        info = replace(
+            info, labels={label: label for label in info.own_labels}, annotated=frozenset(info.own_labels), doubt={}
+        )
     report = ReadReport(f"{name} {path.name}")
     examples = [_to_example(native, info, report) for native in _open(info, path, report)]
     report.examples = len(examples)
@@ -160,6 +170,8 @@ def _to_example(native: _Native, info: SourceInfo, report: ReadReport) -> Exampl
     doubtful: list[Entity] = []
     for start, end, own_label in sorted(native.spans, key=lambda span: (span[0], -span[1])):  # the longest first
         text, label = native.text[start:end], info.labels.get(own_label)
+        if own_label not in info.own_labels:
+            report.skip(f"spans with a label that the set does not have ({own_label})", native.place)
         if label is None:
             continue
         doubt = info.doubt[label](text) if label in info.doubt else None
@@ -278,12 +290,25 @@ _NAMES = frozenset({"PER", "ORG"})
 SOURCES: dict[str, SourceInfo] = {
     "markup": SourceInfo(
         _read_markup,
+        own_labels=LABELS,
         labels={label: label for label in LABELS},
         annotated=frozenset(LABELS),
         remark="a folder of .txt files in the inline markup of docs/guidelines.md, or one such file",
     ),
     "cluener": SourceInfo(
         _read_cluener,
+        own_labels=(
+            "name",
+            "position",
+            "organization",
+            "government",
+            "company",
+            "address",
+            "book",
+            "game",
+            "movie",
+            "scene",
+        ),
         labels={"name": "PER", "organization": "ORG", "company": "ORG", "government": "ORG", "position": "TITLE"},
         annotated=_NAMES | {"TITLE"},
         doubt={"TITLE": _sure_title},
@@ -291,6 +316,7 @@ SOURCES: dict[str, SourceInfo] = {
     ),
     "resume": SourceInfo(
         _column_reader(" "),
+        own_labels=("NAME", "TITLE", "ORG", "EDU", "PRO", "CONT", "RACE", "LOC"),
         labels={"NAME": "PER", "ORG": "ORG", "TITLE": "TITLE"},
         annotated=_NAMES | {"TITLE"},
         doubt={"TITLE": _resume_title},
@@ -298,12 +324,14 @@ SOURCES: dict[str, SourceInfo] = {
     ),
     "msra": SourceInfo(
         _column_reader(None),
+        own_labels=("PER", "ORG", "LOC"),
         labels={"PER": "PER", "ORG": "ORG"},
         annotated=_NAMES,
         remark="MSRA NER, {train,test}.bio: BIO, a tab or a space between; has neither titles nor events",
     ),
     "weibo": SourceInfo(
         _column_reader(None, position_digit=True),
+        own_labels=tuple(f"{label}.{kind}" for label in ("PER", "ORG", "GPE", "LOC") for kind in ("NAM", "NOM")),
         labels={"PER.NAM": "PER", "ORG.NAM": "ORG"},
         annotated=_NAMES,
         remark="Weibo NER v2, weiboNER_2nd_conll.{train,dev,test}: nominal mentions (NOM), GPE and LOC mean nothing here",

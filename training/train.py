@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -36,7 +36,7 @@ from transformers import (
 from renshi.batches import make_batches
 from renshi.encode import Encoder
 from renshi.extractor import Extractor
-from renshi.labels import TAGS
+from renshi.labels import LABELS, bio_tags
 from renshi.model import Calibration, supports_bfloat16
 from training.align import Row, align
 from training.calibrate import calibrate
@@ -44,10 +44,11 @@ from training.config import format_config, main_config
 from training.evaluate import judge, span_counts
 from training.loss import partial_label_loss
 from training.metrics import score_of
+from training.reader import Reader
 from training.sources import FORMATS, Example, SourceError, read_source
 from training.tokenizer import build_vocabulary, from_vocabulary, load_fast_tokenizer
 
-__all__ = ["RandomEncoder", "Source", "TrainConfig", "train"]
+__all__ = ["LiveModel", "RandomEncoder", "Source", "TrainConfig", "fit", "train"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +84,9 @@ class RandomEncoder:
 class TrainConfig:
     """One fine-tuning run. Lengths and batch sizes are in tokens."""
 
+    required: ClassVar[tuple[str, ...]] = ("train", "dev")
+    """The lists of sources that must name one."""
+
     base_model: str
     """A folder, a Hub id, or ``random``."""
     output: str
@@ -109,7 +113,7 @@ class TrainConfig:
     seed: int = 0
 
     def problems(self) -> Iterator[str]:
-        for name in ("train", "dev"):
+        for name in self.required:
             if not getattr(self, name):
                 yield f"{name}: names no source; add a table [[{name}]] with format and path"
         if not 16 <= self.max_length <= 512:
@@ -212,9 +216,9 @@ class Collator:
 class PartialLabelTrainer(Trainer):
     """The Trainer with the partial-label loss, token-budget batches, and the dev score read end to end."""
 
-    def __init__(self, *, batches: TokenBatches, live: LiveModel, **arguments: Any) -> None:
+    def __init__(self, *, batches: TokenBatches, reader: Reader, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._batches, self._live = batches, live
+        self._batches, self.reader = batches, reader
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         return DataLoader(self.train_dataset, batch_sampler=self._batches, collate_fn=self.data_collator)  # type: ignore[arg-type]
@@ -228,7 +232,7 @@ class PartialLabelTrainer(Trainer):
         return (loss, outputs) if return_outputs else loss
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        score = dev_score(cast("Sequence[Example]", self.eval_dataset), Extractor(self._live))
+        score = dev_score(cast("Sequence[Example]", self.eval_dataset), self.reader)
         metrics = {"eval_micro_f1": score, "epoch": self.state.global_step / max(1, self.state.max_steps)}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -280,7 +284,7 @@ def read_sources(sources: Sequence[Source], data_root: str) -> list[list[Example
 
 
 def align_sources(
-    config: TrainConfig, sources: Sequence[list[Example]], tokenizer: PreTrainedTokenizerFast
+    config: TrainConfig, sources: Sequence[list[Example]], tokenizer: PreTrainedTokenizerFast, labels: Sequence[str]
 ) -> list[list[Row]]:
     """The rows of each source, windows of every length of the config; what could not be aligned is reported."""
     aligned = []
@@ -289,19 +293,22 @@ def align_sources(
         for length in config.window_lengths or (config.max_length,):
             overlap = (length - 2) // 8
             encoder = Encoder(tokenizer.backend_tokenizer, config.max_length, overlap)
-            some, report = align(examples, encoder, length - 2, overlap)
+            some, report = align(examples, encoder, length - 2, overlap, labels)
             print(f"{source.path}, windows of {length}: {report}", file=sys.stderr)
             rows += some
         aligned.append(rows)
     return aligned
 
 
-def load_base(config: TrainConfig, sources: Sequence[list[Example]]) -> tuple[Any, PreTrainedTokenizerFast]:
-    """The encoder with a new classification head, and its tokenizer."""
-    labels: dict[str, Any] = {
-        "num_labels": len(TAGS),
-        "id2label": dict(enumerate(TAGS)),
-        "label2id": {t: i for i, t in enumerate(TAGS)},
+def load_base(
+    config: TrainConfig, sources: Sequence[list[Example]], labels: Sequence[str]
+) -> tuple[Any, PreTrainedTokenizerFast]:
+    """The encoder with a new classification head for the tags of `labels`, and its tokenizer."""
+    tags = bio_tags(labels)
+    head: dict[str, Any] = {
+        "num_labels": len(tags),
+        "id2label": dict(enumerate(tags)),
+        "label2id": {t: i for i, t in enumerate(tags)},
     }
     dropout: dict[str, Any] = {"hidden_dropout_prob": config.dropout, "attention_probs_dropout_prob": 0.0}
     if config.base_model == "random":
@@ -314,14 +321,14 @@ def load_base(config: TrainConfig, sources: Sequence[list[Example]]) -> tuple[An
                 num_hidden_layers=shape.num_hidden_layers,
                 num_attention_heads=shape.num_attention_heads,
                 intermediate_size=4 * shape.hidden_size,
-                **labels,
+                **head,
                 **dropout,
             )
         )
     else:
         tokenizer = load_fast_tokenizer(config.base_model)
         model = AutoModelForTokenClassification.from_pretrained(
-            config.base_model, dtype=torch.float32, attn_implementation="eager", **labels, **dropout
+            config.base_model, dtype=torch.float32, attn_implementation="eager", **head, **dropout
         )
     tokenizer.model_max_length = config.max_length
     return model, tokenizer
@@ -329,14 +336,26 @@ def load_base(config: TrainConfig, sources: Sequence[list[Example]]) -> tuple[An
 
 def train(config: TrainConfig) -> Path:
     """Run `config`; returns the model folder."""
-    set_seed(config.seed)
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)
     (output / "config.toml").write_text(format_config(config), encoding="utf-8")
     sources = read_sources(config.train, config.data_root)
     dev = [example for examples in read_sources(config.dev, config.data_root) for example in examples]
-    model, tokenizer = load_base(config, sources)
-    rows = align_sources(config, sources, tokenizer)
+    trainer, tokenizer = fit(config, sources, dev)
+    return _finish(trainer, tokenizer, dev, config) if trainer.is_world_process_zero() else output / "model"
+
+
+def fit(
+    config: TrainConfig, sources: Sequence[list[Example]], dev: Sequence[Example], labels: Sequence[str] = LABELS
+) -> tuple[PartialLabelTrainer, PreTrainedTokenizerFast]:
+    """Train on the examples of each of the config's sources, and choose the checkpoint on `dev`; both in `labels`.
+
+    Checkpoints are written under the config's output; where there are any, the run goes on from the last.
+    """
+    set_seed(config.seed)
+    output = Path(config.output)
+    model, tokenizer = load_base(config, sources, labels)
+    rows = align_sources(config, sources, tokenizer, labels)
     dataset = Dataset.from_dict(
         {
             "input_ids": [row.input_ids for part in rows for row in part],
@@ -379,11 +398,11 @@ def train(config: TrainConfig) -> Path:
         data_collator=Collator(tokenizer.pad_token_id, tokenizer.mask_token_id, config.mask_share),
         callbacks=[EarlyStoppingCallback(config.patience)],
         batches=batches,
-        live=LiveModel(model, tokenizer, config.max_length),
+        reader=Reader(LiveModel(model, tokenizer, config.max_length), labels),
     )
     has_checkpoint = any((output / "checkpoints").glob("checkpoint-*"))
     trainer.train(resume_from_checkpoint=has_checkpoint or None)
-    return _finish(trainer, tokenizer, dev, config) if trainer.is_world_process_zero() else output / "model"
+    return trainer, tokenizer
 
 
 def _finish(

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from training.benchmark import BenchmarkConfig
 from training.config import ConfigError, format_config, load_config, main_config
 from training.pretrain import PretrainConfig
 from training.train import TrainConfig
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-KINDS = {"encoder": PretrainConfig}  # the other files are fine-tuning runs
+KINDS = {
+    "encoder": PretrainConfig,
+    **dict.fromkeys(("cluener", "msra", "resume", "weibo"), BenchmarkConfig),
+}  # others: TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +50,7 @@ def write(tmp_path: Path, text: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.toml")), ids=lambda path: path.stem)
 def test_every_committed_config_loads(path: Path) -> None:
     load_config(KINDS.get(path.stem, TrainConfig), path)
 

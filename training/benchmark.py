@@ -246,7 +246,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("configs", nargs="+", metavar="CONFIG|key=value", help="TOML files; keys to set in all of them")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results of these configs")
     parser.add_argument("--collect", action="store_true", help="train nothing: take the seeds that are finished")
-    return parser.parse_args(arguments)
+    return parser.parse_intermixed_args(arguments)  # key=value may stand behind an option
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

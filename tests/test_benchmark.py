@@ -19,10 +19,11 @@ from renshi import Extractor
 from renshi.labels import bio_tags
 from renshi.model import Calibration, ExtractorError
 from renshi.records import Entity, Record
-from training import benchmark
+from training import benchmark, overlaps
 from training.benchmark import BenchmarkConfig, main, read_splits, score
 from training.config import load_config
 from training.evaluate import Judged, judge
+from training.overlaps import count_overlaps
 from training.reader import Reader
 from training.sources import Example, read_source
 from training.tokenizer import build_vocabulary, from_vocabulary
@@ -236,3 +237,29 @@ def _entities(tags: list[str]) -> list[Entity]:
         end = next((index for index in range(start + 1, len(tags)) if not tags[index].startswith("I-")), len(tags))
         entities.append(Entity(start, end, "云" * (end - start), tags[start][2:]))
     return entities
+
+
+def test_overlaps_are_counted_as_the_model_reads(config_file: Path, tmp_path: Path) -> None:
+    long = "云溪大學的王強，在江海市說了很多話"  # Traditional here, Simplified with a space there
+    tests = {"a": [long, "图为会场", "图为会场", "别处没有的一句话在这里"], "b": ["云溪大学"]}
+    parts = {
+        "a train": ["云溪大学的王强， 在江海市说了很多话"],
+        "a test": tests["a"],
+        "b test": ["图为会场", "云溪大学"],
+    }
+    corpora = ["今天。云溪大学的王强，在江海市说了很多话！他又说"]
+    assert count_overlaps(tests, parts, corpora) == {
+        "a": {
+            "texts": 4,
+            "repeated": 1,
+            "in": {
+                "a train": {"texts": 1, "by_sentence": 1},
+                "b test": {"texts": 2, "by_sentence": 0},
+                "corpora": {"texts": 0, "by_sentence": 1},
+            },
+        },
+        "b": {"texts": 1, "repeated": 0, "in": {}},
+    }
+    report = tmp_path / "overlaps.json"
+    assert overlaps.main([str(config_file), "--json", str(report)]) == 0
+    assert json.loads(report.read_text()) == {"tiny_test": {"texts": 1, "repeated": 0, "in": {}}}

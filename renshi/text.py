@@ -128,14 +128,20 @@ class Normalized:
         return first, max(first, last)
 
 
-def normalize(raw: str) -> Normalized:
-    """Normalize `raw`, keeping for every character the raw ``[start, end)`` it stands for. Any `str` is accepted."""
+def normalize(raw: str, *, fold: bool = True) -> Normalized:
+    """Normalize `raw`, keeping for every character the raw ``[start, end)`` it stands for. Any `str` is accepted.
+
+    Args:
+        raw: The text as it came.
+        fold: Whether Traditional characters become Simplified. Extraction always folds; an encoder that is to read
+            Traditional text by itself is trained on some that is not.
+    """
     starts = np.arange(len(raw), dtype=np.int32)
     text, starts, ends = raw, starts, starts + 1
     text, starts, ends = _remove(
         text, starts, ends, ((*match.span(), match["attached"] is not None) for match in _INVISIBLE.finditer(text))
     )
-    text = text.translate(_table())
+    text = text.translate(_table(fold))
     text, starts, ends = _remove(text, starts, ends, ((a, b, True) for a, b in _pinyin(text)))
     text, starts, ends = _remove(text, starts, ends, ((*match.span(), False) for match in _STRAY_SPACES.finditer(text)))
     text = _NARROW_IN_CHINESE.sub(lambda match: match[0].translate(_WIDEN), text)
@@ -181,16 +187,21 @@ def _is_han(char: str) -> bool:
     return any(first <= code < last for first, last in _HAN_RANGES)
 
 
-@cache
-def _table() -> dict[int, str]:
-    """The table of step 2, made once from OpenCC's and Unicode's own data (about 60 ms)."""
+def _simplified() -> dict[int, str]:
+    """The Simplified form of every character that has another one."""
     from opencc import OpenCC  # here, so that importing renshi loads nothing
 
     han = [chr(code) for first, last in _HAN_RANGES for code in range(first, last)]
     # One ideograph a line: OpenCC's phrase tables find no neighbour to match, so this is its character table.
     # hk2s is t2s with Hong Kong's variants (衞 → 卫); Taiwan's tables are left out, for they turn 著名 into 着名.
     simplified = OpenCC("hk2s").convert("\n".join(han)).split("\n")
-    table = {ord(a): b for a, b in zip(han, simplified, strict=True) if a != b and len(b) == 1}
+    return {ord(a): b for a, b in zip(han, simplified, strict=True) if a != b and len(b) == 1}
+
+
+@cache
+def _table(fold: bool) -> dict[int, str]:
+    """The table of step 2, made once from OpenCC's and Unicode's own data (about 60 ms)."""
+    table = _simplified() if fold else {}
     for first, last in _NFKC_RANGES:
         for code in range(first, last):
             folded = unicodedata.normalize("NFKC", chr(code))

@@ -13,17 +13,8 @@ import torch
 from transformers import AutoModelForMaskedLM, BertConfig, BertForMaskedLM
 
 from training.config import ConfigError, load_config
-from training.pretrain import (
-    PretrainConfig,
-    Pretraining,
-    batches,
-    grow,
-    learning_rate,
-    mask,
-    paragraphs,
-    pretrain,
-    sequences,
-)
+from training.encoder import RandomEncoder, grow
+from training.pretrain import PretrainConfig, Pretraining, batches, learning_rate, mask, pretrain, sequences
 from training.tokenizer import build_vocabulary, from_vocabulary, load_fast_tokenizer
 
 LINE = "省學會會長王進龍出席成立大會並致辭,山西省腫瘤醫(yī)院承辦。\n"
@@ -148,11 +139,23 @@ def test_what_was_held_out_is_measured_at_every_checkpoint(tmp_path: Path, base:
     assert (tmp_path / "run/learning-curve.png").stat().st_size > 5000
 
 
-def test_reads_zstandard(tmp_path: Path) -> None:
-    zstandard = pytest.importorskip("zstandard")
-    path = tmp_path / "c.txt.zst"
-    path.write_bytes(zstandard.compress("一\n二\n".encode()))
-    assert list(paragraphs(path)) == ["一\n", "二\n"]
+def test_a_new_encoder_starts_from_counts(tmp_path: Path, base: Path) -> None:
+    """From one command to a BERT: no base model, the vocabulary of another one; the first loss is lower than random's."""
+    folder = tmp_path / "heldout"
+    folder.mkdir()
+    (folder / "a.txt").write_text("{王进|PER}会长出席会议。" * 40, encoding="utf-8")
+    start = replace(
+        config(tmp_path, base, 2), base_model="random", tokenizer=str(base), heldout=str(folder), dtype="float32",
+        random_encoder=RandomEncoder(hidden_size=32, num_attention_heads=2, max_position_embeddings=64),
+    )  # fmt: skip
+    losses = {}
+    for init in ("random", "ppmi"):
+        model = pretrain(replace(start, init=init, output=str(tmp_path / init)))
+        loaded = BertForMaskedLM.from_pretrained(model)
+        assert loaded.config.max_position_embeddings == 64
+        log = (tmp_path / init / "log.jsonl").read_text(encoding="utf-8")
+        losses[init] = json.loads(log.split("\n")[0])["heldout_loss"]
+    assert losses["ppmi"] < losses["random"]
 
 
 def test_a_killed_run_goes_on_as_if_undisturbed(tmp_path: Path, base: Path) -> None:

@@ -3,25 +3,22 @@
     python -m training.pretrain configs/encoder.toml
     torchrun --nproc-per-node 2 -m training.pretrain configs/encoder.toml
 
-The text is normalized as at inference (`renshi.text.normalize`), tokenized once into a cache of token ids, packed into
-sequences, and masked anew at every step. Runs on a CPU, one GPU or several processes, in bfloat16 with fp32 master
-weights, for a budget of seconds (or of steps): the learning rate follows it, so that the run ends with a finished decay
-whatever else the machine was doing. A killed run goes on from its last checkpoint.
+It starts from a base model's weights or, with ``base_model = "random"``, from none, or from what counting the corpora
+says (``init = "ppmi"``). The text is normalized as at inference (`renshi.text.normalize`), tokenized once into a cache of
+token ids, packed into sequences, and masked anew at every step. Runs on a CPU, one GPU or several processes, in bfloat16
+with fp32 master weights, for a budget of seconds (or of steps): the learning rate follows it, so that the run ends with a
+finished decay whatever else the machine was doing. A killed run goes on from its last checkpoint.
 """
 
 from __future__ import annotations
 
-import copy
-import io
 import itertools
 import json
-import lzma
 import math
 import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,22 +29,41 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from transformers import AutoModelForMaskedLM, PreTrainedTokenizerFast
 
+from renshi.model import supports_bfloat16
 from renshi.text import normalize
 from training.config import format_config, main_config
+from training.corpora import HubDataset, corpora_problems, list_corpora, token_arrays
+from training.encoder import RandomEncoder, grow, new_encoder
+from training.ppmi import WarmStart, warm_start
 from training.sources import SourceError, read_source
 from training.tokenizer import load_fast_tokenizer
+
+INITS = ("random", "ppmi")
+DTYPES = ("auto", "float32", "bfloat16")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainConfig:
     """One pretraining run. `corpora` maps a file (``.txt``, ``.txt.xz`` or ``.txt.zst``, a paragraph a line, a blank line
-    between documents) to its weight: how many times it is read, 0.5 being every other sequence of it."""
+    between documents) to its weight: how many times it is read, 0.5 being every other sequence of it. Each table of `hub`
+    is a dataset read beside them."""
 
     base_model: str
+    """A folder, a Hub id, or ``random``: a new encoder, of the shape of `random_encoder`, with the `tokenizer` named."""
     output: str
     corpora: dict[str, float] = field(default_factory=dict)
+    hub: tuple[HubDataset, ...] = ()
     data_root: str = "."
     cache: str = "runs/cache"
+    tokenizer: str = ""
+    """The folder or Hub id of the vocabulary of a new encoder (`training.vocabulary` makes one)."""
+    random_encoder: RandomEncoder = field(default_factory=RandomEncoder)
+    init: str = "random"
+    """What a new encoder begins with: ``random`` weights, or ``ppmi`` (see `training.ppmi`)."""
+    ppmi: WarmStart = field(default_factory=WarmStart)
+    traditional_share: float = 0.0
+    """The share of the documents whose Traditional characters are left as they are: for an encoder whose vocabulary has
+    them and that is to read them without `renshi`'s normalization. Simplified documents stay what they are."""
     heldout: str = ""
     """A folder of inline markup whose text is in no corpus: the loss on it is measured at every checkpoint."""
     layers: int = 0
@@ -69,14 +85,13 @@ class PretrainConfig:
     warmup_share: float = 0.02
     weight_decay: float = 0.01
     checkpoint_seconds: float = 300
+    dtype: str = "auto"
+    """What the matrices are multiplied in; the weights are float32. ``auto``: ``bfloat16`` where the hardware has it."""
     seed: int = 0
 
     def problems(self) -> Iterator[str]:
-        if not self.corpora:
-            yield 'corpora: name at least one file with its weight, such as corpora = {"news.txt.xz" = 1.0}'
-        for name, weight in self.corpora.items():
-            if weight <= 0:
-                yield f"corpora.{name}: {weight} is not a weight above 0"
+        yield from corpora_problems(self.corpora, self.hub)
+        yield from self._start_problems()
         for length, share in self.lengths.items():
             if not length.isdecimal() or not 8 <= int(length) <= 512:
                 yield f"lengths.{length}: is not between 8 and 512 tokens"
@@ -90,49 +105,47 @@ class PretrainConfig:
             yield f"accumulate: {self.accumulate} is less than 1"
         if not 0 < self.mask_share < 1:
             yield f"mask_share: {self.mask_share} is not between 0 and 1"
+        if not 0 <= self.traditional_share <= 1:
+            yield f"traditional_share: {self.traditional_share} is not between 0 and 1"
+        if self.dtype not in DTYPES:
+            yield f"dtype: {self.dtype!r} is unknown; dtypes are {', '.join(DTYPES)}"
 
+    def _start_problems(self) -> Iterator[str]:
+        new = self.base_model == "random"
+        if self.init not in INITS:
+            yield f"init: {self.init!r} is unknown; a new encoder begins with {' or '.join(INITS)}"
+        elif self.init != "random" and not new:
+            yield (
+                f"init: {self.init} would overwrite what {self.base_model} has learned; "
+                'set base_model = "random", or leave init out'
+            )
+        if new and not self.tokenizer:
+            yield (
+                'tokenizer: a new encoder needs a vocabulary: tokenizer = "models/encoder", '
+                "or a folder that training.vocabulary made"
+            )
+        if not new and self.tokenizer:
+            yield f'tokenizer: {self.base_model} has its own; leave tokenizer out, or set base_model = "random"'
+        if new and self.layers:
+            yield "layers: grows a base model; a new encoder's are random_encoder.num_hidden_layers"
+        longest = max((int(length) for length in self.lengths if length.isdecimal()), default=0)
+        if new and self.random_encoder.max_position_embeddings < longest:
+            places = self.random_encoder.max_position_embeddings
+            yield f"random_encoder.max_position_embeddings: {places} is less than the longest of the lengths, {longest}"
 
-def paragraphs(path: Path) -> Iterator[str]:
-    """The lines of a corpus, decompressed as its suffix says."""
-    if path.suffix == ".zst":
-        import zstandard
+    @property
+    def vocabulary(self) -> str:
+        """Where the tokenizer comes from."""
+        return self.tokenizer or self.base_model
 
-        with path.open("rb") as raw, zstandard.ZstdDecompressor().stream_reader(raw) as stream:
-            yield from io.TextIOWrapper(stream, encoding="utf-8")
-        return
-    with lzma.open(path, "rt", encoding="utf-8") if path.suffix == ".xz" else path.open(encoding="utf-8") as lines:
-        yield from lines
-
-
-def tokenize_corpus(path: Path, tokenizer_folder: str, cache: Path) -> Path:
-    """The corpus as one array of token ids (uint16), ``[SEP]`` between documents; made once, kept in `cache`."""
-    target = cache / f"{path.name}.{Path(tokenizer_folder).name}.npy"
-    if target.exists():
-        return target
-    tokenizer = load_fast_tokenizer(tokenizer_folder)
-    pieces: list[NDArray[np.uint16]] = []
-    chunk: list[str] = []
-
-    def flush() -> None:
-        texts = [normalize(line).text for line in chunk]
-        for ids, text in zip(tokenizer(texts, add_special_tokens=False)["input_ids"], texts, strict=True):
-            pieces.append(np.array(ids if text.strip() else [tokenizer.sep_token_id], dtype=np.uint16))
-        chunk.clear()
-
-    for line in paragraphs(path):
-        chunk.append(line)
-        if len(chunk) == 5000:
-            flush()
-    flush()
-    cache.mkdir(parents=True, exist_ok=True)
-    partial = target.with_suffix(".partial.npy")
-    np.save(partial, np.concatenate(pieces))
-    partial.rename(target)
-    return target
+    @property
+    def weights(self) -> list[float]:
+        """How many times each corpus is read, files first."""
+        return [*self.corpora.values(), *(dataset.weight for dataset in self.hub)]
 
 
 def sequences(
-    weights: Sequence[float], arrays: Sequence[NDArray[np.uint16]], length: int, seed: int
+    weights: Sequence[float], arrays: Sequence[NDArray[Any]], length: int, seed: int
 ) -> Iterator[tuple[int, int]]:
     """Endless (corpus, first token) of sequences of `length`, every corpus as often as its weight says, in an order
     fixed by the seed. Raises `ValueError` where there is not enough text for one."""
@@ -190,25 +203,6 @@ def learning_rate(progress: float, config: PretrainConfig) -> float:
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * min(decay, 1.0)))
 
 
-def grow(model: Any, layers: int) -> None:
-    """Spread new layers between those of a BERT, in place. A new one is a copy of the layer below whose two sublayers
-    add nothing yet (output projections zero), so that the network computes nearly what it did: on a 4 × 256 encoder
-    grown to six layers the loss rose by 0.06, and by 1.2 with plain copies (StackBERT, Gong et al. 2019)."""
-    old = model.bert.encoder.layer
-    if layers < len(old):
-        raise ValueError(f"layers: {layers} is less than the base model's {len(old)}")
-    origins = [(2 * index + 1) * len(old) // (2 * layers) for index in range(layers)]
-    grown: Any = torch.nn.ModuleList(copy.deepcopy(old[index]) for index in origins)
-    for index in range(1, layers):
-        if origins[index] == origins[index - 1]:
-            for sublayer in (grown[index].attention.output, grown[index].output):
-                torch.nn.init.zeros_(sublayer.dense.weight)
-                torch.nn.init.zeros_(sublayer.dense.bias)
-                sublayer.LayerNorm.load_state_dict(grown[index - 1].output.LayerNorm.state_dict())
-    model.bert.encoder.layer = grown
-    model.config.num_hidden_layers = layers
-
-
 class Processes:
     """The processes of one run: one, or those that torchrun started (the averages of the gradients go through gloo on a
     CPU, through NCCL on GPUs)."""
@@ -227,6 +221,14 @@ class Processes:
                 dist.all_reduce(tensor)
                 tensor /= self.count
 
+    def share(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Replace each tensor, in place, by the first process's."""
+        if self.count > 1:
+            for tensor in tensors:
+                there = tensor.detach().to(self.device)
+                dist.broadcast(there, 0)
+                tensor.data.copy_(there)
+
     def first(self, value: float) -> float:
         """The value that the first process has; all must ask."""
         if self.count == 1:
@@ -239,18 +241,17 @@ class Processes:
 class Pretraining:
     """A run's state: model, optimizer, and how far it is. `checkpoint.pt` in the output folder holds all of it."""
 
-    def __init__(self, config: PretrainConfig, tokenizer: PreTrainedTokenizerFast) -> None:
+    def __init__(
+        self, config: PretrainConfig, tokenizer: PreTrainedTokenizerFast, arrays: Sequence[NDArray[Any]]
+    ) -> None:
         self._config, self._tokenizer = config, tokenizer
         self._special = tuple(sorted(tokenizer.all_special_ids))
         self.processes = Processes()
         self._device = self.processes.device
-        # Eager attention: at 128 to 256 tokens and 64 dimensions a head, on two cores with AVX512-BF16, a step took
-        # 0.69 of the time that it takes with the fused kernel (backward included).
-        model = AutoModelForMaskedLM.from_pretrained(
-            config.base_model, dtype=torch.float32, attn_implementation="eager"
-        )
-        if config.layers:
-            grow(model, config.layers)
+        bfloat16 = supports_bfloat16(self._device.type) if config.dtype == "auto" else config.dtype == "bfloat16"
+        self._dtype = torch.bfloat16 if bfloat16 else torch.float32
+        self._checkpoint = Path(config.output, "checkpoint.pt")
+        model = self._first_model(arrays)
         self.model = model.to(self._device).train()
         parameters = list(self.model.parameters())
         self._optimizer = torch.optim.AdamW(
@@ -261,13 +262,34 @@ class Pretraining:
             lr=config.learning_rate, betas=(0.9, 0.98), fused=True,
         )  # fmt: skip
         self.step_number, self.seconds = 0, 0.0
-        self._checkpoint = Path(config.output, "checkpoint.pt")
         if self._checkpoint.exists():
             state = torch.load(self._checkpoint, map_location=self._device, weights_only=True)
             self.model.load_state_dict(state["model"])
             self._optimizer.load_state_dict(state["optimizer"])
             self.step_number, self.seconds = state["step"], state["seconds"]
             print(f"going on from step {self.step_number} after {self.seconds:.0f} s", flush=True)
+
+    def _first_model(self, arrays: Sequence[NDArray[Any]]) -> Any:
+        """The model before the first step, the same in all processes."""
+        config = self._config
+        if config.base_model != "random":
+            # Eager attention: at 128 to 256 tokens and 64 dimensions a head, on two cores with AVX512-BF16, a step took
+            # 0.69 of the time that it takes with the fused kernel (backward included).
+            model = AutoModelForMaskedLM.from_pretrained(
+                config.base_model, dtype=torch.float32, attn_implementation="eager"
+            )
+            if config.layers:
+                grow(model, config.layers)
+            return model
+        torch.manual_seed(config.seed)
+        model = new_encoder(config.random_encoder, len(self._tokenizer))
+        if config.init == "ppmi" and not self._checkpoint.exists():
+            if self.processes.rank == 0:
+                started = time.monotonic()
+                warm_start(model, arrays, config.weights, config.ppmi)
+                print(f"counted what stands beside what in {time.monotonic() - started:.0f} s", flush=True)
+            self.processes.share(model.parameters())
+        return model
 
     @property
     def progress(self) -> float:
@@ -309,7 +331,7 @@ class Pretraining:
             torch.from_numpy(array).to(self._device)
             for array in mask(batch, self._config.mask_share, self._special, mask_id, size, generator)
         )
-        with torch.autocast(self._device.type, torch.bfloat16):
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._dtype is torch.bfloat16):
             hidden = self.model.base_model(ids).last_hidden_state
             # Only the masked positions go through the head: the vocabulary is the largest matrix of a small model.
             logits = self.model.cls(hidden.reshape(-1, hidden.shape[-1])[positions])
@@ -327,7 +349,7 @@ class Pretraining:
 
 
 def batches(
-    config: PretrainConfig, arrays: Sequence[NDArray[np.uint16]], cls: int, sep: int, skip: int, rank: int = 0,
+    config: PretrainConfig, arrays: Sequence[NDArray[Any]], cls: int, sep: int, skip: int, rank: int = 0,
     processes: int = 1,
 ) -> Iterator[NDArray[np.int64]]:  # fmt: skip
     """(rows, tokens) ids for one of several processes, endless, from the step `skip` on."""
@@ -337,7 +359,7 @@ def batches(
     drawn = np.random.default_rng((config.seed, 2)).choice(len(lengths), size=10_000_000, p=shares / shares.sum())
     done = np.bincount(drawn[:skip], minlength=len(lengths)) * rows * processes
     sources = [
-        itertools.islice(sequences(list(config.corpora.values()), arrays, length, config.seed), int(first), None)
+        itertools.islice(sequences(config.weights, arrays, length, config.seed), int(first), None)
         for length, first in zip(lengths, done, strict=True)
     ]
     for choice in drawn[skip:]:
@@ -352,7 +374,7 @@ def frame(rows: NDArray[np.int64], cls: int, sep: int) -> NDArray[np.int64]:
     return np.pad(np.pad(rows, ((0, 0), (1, 0)), constant_values=cls), ((0, 0), (0, 1)), constant_values=sep)
 
 
-def heldout_rows(folder: str, tokenizer: PreTrainedTokenizerFast, length: int = 128) -> NDArray[np.int64]:
+def heldout_rows(folder: str, tokenizer: PreTrainedTokenizerFast, length: int) -> NDArray[np.int64]:
     """The text of a folder of inline markup as (rows, `length`) token ids; the rest of a document is left out."""
     examples, _ = read_source("markup", Path(folder))
     rows = []
@@ -385,15 +407,14 @@ def pretrain(config: PretrainConfig) -> Path:
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)
     (output / "config.toml").write_text(format_config(config), encoding="utf-8")
-    tokenizer = load_fast_tokenizer(config.base_model)
-    files = [Path(config.data_root, name) for name in config.corpora]
-    with ProcessPoolExecutor() as pool:
-        jobs = [pool.submit(tokenize_corpus, file, config.base_model, Path(config.cache)) for file in files]
-        arrays = [np.load(job.result(), mmap_mode="r") for job in jobs]
+    tokenizer = load_fast_tokenizer(config.vocabulary)
+    corpora = list_corpora(config.corpora, config.hub, config.data_root)
+    arrays = token_arrays(corpora, config.vocabulary, Path(config.cache), config.traditional_share)
     print(f"{sum(map(len, arrays)):,} tokens in {len(arrays)} corpora", flush=True)
-    heldout = heldout_rows(config.heldout, tokenizer) if config.heldout else None
+    length = min(128, config.random_encoder.max_position_embeddings) if config.base_model == "random" else 128
+    heldout = heldout_rows(config.heldout, tokenizer, length) if config.heldout else None
 
-    run = Pretraining(config, tokenizer)
+    run = Pretraining(config, tokenizer, arrays)
     processes = run.processes
     main = processes.rank == 0
     log = Log(output / "log.jsonl", run.step_number) if main else None

@@ -41,6 +41,7 @@ from renshi.model import Calibration, supports_bfloat16
 from training.align import Row, align
 from training.calibrate import calibrate
 from training.config import format_config, main_config
+from training.encoder import RandomEncoder
 from training.evaluate import judge, span_counts
 from training.loss import partial_label_loss
 from training.metrics import score_of
@@ -48,7 +49,7 @@ from training.reader import Reader
 from training.sources import FORMATS, Example, SourceError, read_source
 from training.tokenizer import build_vocabulary, from_vocabulary, load_fast_tokenizer
 
-__all__ = ["LiveModel", "RandomEncoder", "Source", "TrainConfig", "fit", "train"]
+__all__ = ["LiveModel", "Source", "TrainConfig", "fit", "train"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,19 +69,6 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RandomEncoder:
-    """The encoder that ``base_model = "random"`` builds; its vocabulary comes from the training text."""
-
-    hidden_size: int = 128
-    num_hidden_layers: int = 2
-    num_attention_heads: int = 2
-
-    def problems(self) -> Iterator[str]:
-        if self.hidden_size % self.num_attention_heads:
-            yield f"hidden_size: {self.hidden_size} is no multiple of the {self.num_attention_heads} attention heads"
-
-
-@dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """One fine-tuning run. Lengths and batch sizes are in tokens."""
 
@@ -88,7 +76,7 @@ class TrainConfig:
     """The lists of sources that must name one."""
 
     base_model: str
-    """A folder, a Hub id, or ``random``."""
+    """A folder, a Hub id, or ``random``, whose vocabulary comes from the training text."""
     output: str
     train: tuple[Source, ...]
     dev: tuple[Source, ...]

@@ -26,7 +26,7 @@ from typing import Any
 from renshi.text import normalize
 from training.benchmark import BenchmarkConfig
 from training.config import ConfigError, load_config
-from training.pretrain import paragraphs
+from training.corpora import paragraphs
 from training.sources import SourceError, read_native
 from training.train import Source
 

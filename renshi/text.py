@@ -55,7 +55,9 @@ _INVISIBLE = re.compile(
 _BRACKETED_LATIN = re.compile("[(（]([A-Za-z\u00c0-\u024f\u0251\u0261\u0300-\u036f\u1e00-\u1eff]{1,12})[)）]")
 _STRAY_SPACES = re.compile(f"(?<=[{HAN}]) +(?=[{HAN}])")
 _CHINESE = HAN + "\u3000-\u3006\u3008-\u303f\uff01-\uffee“”‘’…—·"  # ideographs and the punctuation among them
-_NARROW_IN_CHINESE = re.compile(f"(?<=[{_CHINESE}])[{re.escape(_NARROW)}]+|[{re.escape(_NARROW)}]+(?=[{_CHINESE}])")
+# The second alternative looks behind itself so as to begin with a run only: from each of its characters anew, a run of n
+# commas in English would take n² steps.
+_NARROW_IN_CHINESE = re.compile("(?<=[{0}])[{1}]+|(?<![{1}])[{1}]+(?=[{0}])".format(_CHINESE, re.escape(_NARROW)))
 _WIDEN = str.maketrans(_NARROW, _WIDE)
 
 # Every syllable of Standard Mandarin without its tone: the initial, then the finals it takes.

@@ -8,8 +8,9 @@ overlap, so that every word of it is seen with what stands around it.
 from __future__ import annotations
 
 import re
+from array import array
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 __all__ = ["Window", "split_windows"]
@@ -56,7 +57,9 @@ def split_windows(text: str, length: int, overlap: int) -> list[Window]:
 
 
 def _windows(text: str, length: int, overlap: int) -> Iterator[Window]:
-    places = [[match.end() for match in cut.after.finditer(text)] for cut in CUTS] if len(text) > length else []
+    # Arrays, as a list of so many numbers takes nine times the memory: ten megabytes of line breaks are tolerable so.
+    ends = ((match.end() for match in cut.after.finditer(text)) for cut in CUTS) if len(text) > length else ()
+    places = [array("I", found) for found in ends]
     start = first = 0
     while len(text) - start > length:
         end, overlapping = _next_cut(places, max(start, first), start + length, length)
@@ -69,7 +72,7 @@ def _windows(text: str, length: int, overlap: int) -> Iterator[Window]:
         yield Window(start, len(text), first, len(text))
 
 
-def _next_cut(places: list[list[int]], start: int, limit: int, length: int) -> tuple[int, bool]:
+def _next_cut(places: Sequence[Sequence[int]], start: int, limit: int, length: int) -> tuple[int, bool]:
     """The last good place in ``(start, limit]``, and whether a sentence is cut there."""
     for kind, (cut, ends) in enumerate(zip(CUTS, places, strict=True)):
         index = bisect_right(ends, limit) - 1

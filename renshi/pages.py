@@ -178,7 +178,13 @@ def html_text(data: bytes, encoding: str = "utf-8") -> str:
     stand side by side. The encoding is that of the byte order mark, else the declared one, else `encoding`."""
     from bs4 import BeautifulSoup
 
-    soup = BeautifulSoup(_decode_html(data, encoding), "html.parser")
+    page = _finished(_decode_html(data, encoding))
+    try:
+        soup = BeautifulSoup(page, "html.parser")
+    except Exception as error:  # ParserRejectedMarkup, and what html.parser raises through it
+        raise PageError(
+            f"is no HTML that can be read ({_reason(error)}); open it in a browser and save it anew"
+        ) from error
     for element in soup(_DROPPED):
         element.decompose()
     for element in soup(lambda tag: tag.has_attr("hidden") or bool(_HIDDEN.search(str(tag.get("style", ""))))):
@@ -186,6 +192,28 @@ def html_text(data: bytes, encoding: str = "utf-8") -> str:
     text = "".join(_pieces(soup))
     lines = (re.sub(r"[ \t]*\t[ \t]*", "\t", line).strip(" \t") for line in text.split("\n"))
     return "".join(f"{line}\n" for line in lines if line)
+
+
+def _finished(page: str) -> str:
+    """The page without a tag or comment that its end cuts off, which a browser does not show either.
+
+    Of what begins and never ends, html.parser (before Python 3.14 and the patches of 2025 to older ones) searches the end
+    anew at every beginning: a megabyte made of such takes it hours.
+    """
+    for begin, end in _ENDLESS:
+        behind = max((match.end() for match in end.finditer(page)), default=0)
+        if (number := sum(1 for _ in begin.finditer(page, behind))) > _MOST_ENDLESS:
+            raise PageError(f"is no HTML that can be read ({number:,} comments or sections that never end)")
+    cut = _TAG.search(page, page.rfind(">") + 1)
+    return page[: cut.start()] if cut else page
+
+
+_TAG = re.compile("<[a-zA-Z/!?]")
+_ENDLESS = tuple(
+    (re.compile(begin), re.compile(end))
+    for begin, end in (("<!--", r"(?<!<!)--\s*>"), (r"<!\[", r"\]\s*>"), (r"<!\[(?!if|else|endif)", r"\]\s*\]\s*>"))
+)
+_MOST_ENDLESS = 100
 
 
 def _decode_html(data: bytes, encoding: str) -> str:
@@ -210,17 +238,17 @@ def _pieces(element: BeautifulSoup | PageElement) -> Iterator[str]:
     """The texts below an element, white space as a browser shows it, a line break around blocks."""
     from bs4.element import NavigableString, Tag
 
-    # A loop, not a recursion: pages nest deeper than Python's stack.
-    stack: list[PageElement | str] = [element]
+    # A loop, not a recursion: pages nest deeper than Python's stack. With each node goes whether a <pre> is around it:
+    # asking the node would go up all its parents, for each text of a deep page anew.
+    stack: list[tuple[PageElement | str, bool]] = [(element, False)]
     while stack:
-        node = stack.pop()
+        node, preformatted = stack.pop()
         if isinstance(node, Tag):
             edge = "\n" if node.name in _BLOCKS else "\t" if node.name in _CELLS else ""
             yield "\n" if node.name == "br" else edge
-            stack.append(edge)
-            stack.extend(reversed(node.contents))
+            stack.append((edge, False))
+            stack.extend((child, preformatted or node.name == "pre") for child in reversed(node.contents))
         elif type(node) is NavigableString:  # comments and declarations are classes below it
-            preformatted = node.find_parent("pre") is not None
             yield str(node) if preformatted else re.sub(r"[ \t\n\r\f]+", " ", node)
         elif type(node) is str:
             yield node

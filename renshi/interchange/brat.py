@@ -18,7 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from renshi.interchange.base import Report, Span, assemble, holds, keep_entities
-from renshi.interchange.folder import NamedFiles, document_id
+from renshi.interchange.folder import NamedFiles, document_id, files_below
 from renshi.interchange.lines import read_text
 from renshi.interchange.relations import RELATIONS, Relation, to_relations
 from renshi.labels import LABELS
@@ -52,13 +52,13 @@ class BratWriter:
     """A ``.txt`` and an ``.ann`` for each document, and ``annotation.conf``."""
 
     def __init__(self, folder: Path) -> None:
-        self._files = NamedFiles(folder)
+        self._files = NamedFiles(folder, ".txt", ".ann", others=["annotation.conf"])
         (folder / "annotation.conf").write_text(ANNOTATION_CONF, encoding="utf-8", newline="\n")
 
     def write(self, record: Record | Failure) -> Failure | None:
         if isinstance(record, Failure):
             return None
-        path = self._files.path(record.id, ".txt")
+        path = self._files.path(record.id)
         if isinstance(path, Failure):
             return path
         lines = [
@@ -87,7 +87,7 @@ def _one_line(text: str) -> str:
 
 def read(path: Path, report: Report) -> Iterator[Record | Failure]:
     """The documents of all ``.ann`` files in the folder and below it, or of the one file."""
-    for file in sorted(path.rglob("*.ann")) if path.is_dir() else [path]:
+    for file in files_below(path, ".ann"):
         id = document_id(file, path)
         source = file.with_suffix(".txt")
         if not source.is_file():

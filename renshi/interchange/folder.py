@@ -6,48 +6,58 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 from urllib.parse import unquote
 
 from renshi.interchange.base import InterchangeError
 from renshi.records import Failure
 
-__all__ = ["NamedFiles", "check_folder", "document_id", "open_folder"]
+__all__ = ["NamedFiles", "check_folder", "document_id", "files_below", "open_folder"]
 
 # What some file system refuses, and the percent sign that escapes it.
 _UNSAFE = re.compile(r'[%\\:*?"<>|\x00-\x1f\x7f]')
 _EDGE = re.compile(r"^[. ]|[. ]$")  # hidden files, `..`, and what Windows drops
+_DEVICE = re.compile(r"^(?=(?:aux|con|nul|prn|com[0-9]|lpt[0-9])(?:\.|$)).", re.IGNORECASE)  # of DOS, and so of Windows
 _EMPTY = "%"  # a literal percent sign is always escaped
 _LONGEST = 250  # bytes of a file name with its suffix; the usual limit is 255
+_LONGEST_PATH = 2000  # bytes of a name with its folders; the usual limit is 4,096, with those of the output before it
 
 
 class NamedFiles:
     """Gives each document its file in a folder, refusing what would fall upon another one's."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._taken: set[str] = set()
+    def __init__(self, folder: Path, *suffixes: str, others: Iterable[str] = ()) -> None:
+        """`suffixes` are of the files that each document has, `others` the files of the folder that are no document's."""
+        self._folder, self._suffixes = folder, suffixes
+        # As file systems that ignore case see them: what is a file must not be another one's folder, nor the reverse.
+        self._files: set[str] = set(others)
+        self._folders: set[str] = {""}
 
-    def path(self, id: str, suffix: str) -> Path | Failure:
-        """Where the document goes, its parent folders made. Slashes in an id make folders, and a ``.txt`` at its end is
-        not said twice; what no file system takes is percent-encoded."""
+    def path(self, id: str) -> Path | Failure:
+        """Where the document goes, with the first of the suffixes, its parent folders made. Slashes in an id make folders,
+        and a ``.txt`` at its end is not said twice; what no file system takes is percent-encoded."""
         stem = file_stem(id)
-        name = stem + suffix
-        if any(len(part.encode("utf-8")) > _LONGEST for part in name.split("/")):
+        name = stem + max(self._suffixes, key=len)
+        if len(name.encode()) > _LONGEST_PATH or any(len(part.encode()) > _LONGEST for part in name.split("/")):
             return Failure(id, "ValueError", f"{id[:40]}…: its id is too long for a file name; give it a shorter one")
-        if stem.casefold() in self._taken:  # as file systems that ignore case see it
+        files = {f"{stem}{suffix}".casefold() for suffix in self._suffixes}
+        *parents, _ = accumulate(stem.casefold().split("/"), "{}/{}".format)
+        if files & (self._files | self._folders) or self._files & set(parents):
             return Failure(id, "ValueError", f"{id}: another document bears this name; give each its own id")
-        self._taken.add(stem.casefold())
-        path = self._folder / name
+        self._files |= files
+        self._folders.update(parents)
+        path = self._folder / f"{stem}{self._suffixes[0]}"
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
 
 def file_stem(id: str) -> str:
     """The id as a relative path, without suffix."""
-    return "/".join(_EDGE.sub(_escape, _UNSAFE.sub(_escape, part)) or _EMPTY for part in _bare(id).split("/"))
+    parts = (_UNSAFE.sub(_escape, part) for part in _bare(id).split("/"))
+    return "/".join(_DEVICE.sub(_escape, _EDGE.sub(_escape, part)) or _EMPTY for part in parts)
 
 
 def _bare(id: str) -> str:
@@ -63,6 +73,11 @@ def document_id(path: Path, folder: Path) -> str:
     relative = path.relative_to(folder) if path != folder else Path(path.name)
     stem = relative.with_name(relative.name.removesuffix(path.suffix)).as_posix()
     return "/".join("" if part == _EMPTY else unquote(part, errors="replace") for part in stem.split("/"))
+
+
+def files_below(path: Path, suffix: str) -> list[Path]:
+    """The files with this suffix in a folder and below it (a folder may bear a file's name), or the one file."""
+    return [file for file in sorted(path.rglob(f"*{suffix}")) if file.is_file()] if path.is_dir() else [path]
 
 
 def check_folder(output: str) -> Path:

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from renshi.interchange.base import Report, holds
-from renshi.interchange.folder import NamedFiles, document_id
+from renshi.interchange.base import Report, holds, keep_entities
+from renshi.interchange.folder import NamedFiles, document_id, files_below
 from renshi.markup import AnnotatedDocument, MarkupError, RoleStrings, format_markup, parse_markup, read_markup
 from renshi.records import Entity, Failure, Record, Role
 
@@ -23,7 +23,7 @@ __all__ = ["MarkupWriter", "fit", "read"]
 
 def read(path: Path, report: Report) -> Iterator[Record | Failure]:
     """The documents of all ``.txt`` files in the folder and below it, or of the one file."""
-    for file in sorted(path.rglob("*.txt")) if path.is_dir() else [path]:
+    for file in files_below(path, ".txt"):
         id = document_id(file, path)
         try:
             document = read_markup(file)
@@ -78,6 +78,15 @@ def _document(record: Record) -> AnnotatedDocument:
 
 
 def _fit(record: Record, report: Report) -> Record | Failure:
+    text = record.text
+    told = [
+        index
+        for index, entity in enumerate(record.entities)
+        if not ((entity.start and text[entity.start - 1] == "\\") or entity.text.endswith("\\"))
+    ]
+    record = keep_entities(
+        record, told, report, "entities before whose brace or bar a backslash stands, which escapes it"
+    )
     stated: dict[RoleStrings, Role] = {}
     for role in record.roles:
         stated.setdefault(_strings(record, role), role)
@@ -86,7 +95,11 @@ def _fit(record: Record, report: Report) -> Record | Failure:
     report.add_lost("roles with a line break, a bar or spaces in a name", record.id, len(stated) - len(roles))
     record = replace(record, roles=roles)
     document = _document(record)
-    if parse_markup(format_markup(document), record.id) != replace(document, entities=list(document.entities)):
+    try:
+        same = parse_markup(format_markup(document), record.id) == replace(document, entities=list(document.entities))
+    except MarkupError:
+        same = False
+    if not same:
         return Failure(
             record.id,
             "ValueError",
@@ -109,12 +122,12 @@ class MarkupWriter:
     """One ``.txt`` a document, in a folder."""
 
     def __init__(self, folder: Path) -> None:
-        self._files = NamedFiles(folder)
+        self._files = NamedFiles(folder, ".txt")
 
     def write(self, record: Record | Failure) -> Failure | None:
         if isinstance(record, Failure):
             return None
-        path = self._files.path(record.id, ".txt")
+        path = self._files.path(record.id)
         if isinstance(path, Failure):
             return path
         path.write_bytes(format_markup(_document(record)).encode("utf-8"))

@@ -16,6 +16,7 @@ from typing import IO, Annotated, Any
 
 import typer
 
+from renshi.inputs import Skipped, is_pattern, takes
 from renshi.records import Document, Failure, Record
 
 __all__ = ["app", "main"]
@@ -87,6 +88,12 @@ ModelName = Annotated[
     typer.Option("--model", "-m", metavar="NAME", help="Model folder or Hub id. Default: the model in the package."),
 ]
 Revision = Annotated[str | None, typer.Option(metavar="NAME", help="Branch, tag or commit of the model on the Hub.")]
+TextColumn = Annotated[
+    str, typer.Option(metavar="NAME", help="Column of a table, or key of a JSON line, that holds the text.")
+]
+IdColumn = Annotated[
+    str | None, typer.Option(metavar="NAME", help="The same for the document's id. Default: id, if there is one.")
+]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")]
 
 
@@ -99,9 +106,11 @@ def extract(
     files: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="FILE",
-            help='.txt, .docx, .pdf with a text layer, .html (one document each), .jsonl (one {"id", "text"} a line), or - '
-            "for standard input. Positions count the record's text: of a .docx, .pdf or .html, what was read out of it.",
+            metavar="INPUT",
+            help='.txt, .docx, .pdf with a text layer, .html (one document each), .jsonl (one {"id", "text"} a line), .csv, '
+            ".tsv, .parquet (one a row), a folder of them, a pattern in quotation marks such as 'pages/**/*.txt', or - for "
+            "standard input; .gz and .zst are unpacked. Positions count the record's text: of a .docx, .pdf or .html, what "
+            "was read out of it.",
             show_default=False,
         ),
     ] = None,
@@ -144,8 +153,13 @@ def extract(
         ),
     ] = None,
     encoding: Annotated[
-        str, typer.Option(metavar="NAME", help="Encoding of .txt files, standard input, and HTML that declares none.")
+        str,
+        typer.Option(
+            metavar="NAME", help="Encoding of .txt, .csv and .tsv files, standard input, and HTML that declares none."
+        ),
     ] = "utf-8",
+    text_column: TextColumn = "text",
+    id_column: IdColumn = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
     debug: Debug = False,
@@ -165,7 +179,8 @@ def extract(
             batch_tokens=batch_tokens,
             min_score=min_score,
         )
-        raise typer.Exit(_write_all(extractor.extract(_documents(names, encoding, output)), output, writer_name))
+        documents, skipped = _documents(names, encoding, output, text_column, id_column)
+        raise typer.Exit(_write_all(extractor.extract(documents), output, writer_name, skipped=skipped))
 
 
 @app.command(
@@ -208,7 +223,8 @@ def convert(
 @app.command(no_args_is_help=False)
 def suggest(
     files: Annotated[
-        list[str] | None, typer.Argument(metavar="FILE", help=".txt or .jsonl, as for extract.", show_default=False)
+        list[str] | None,
+        typer.Argument(metavar="INPUT", help="Files, folders or patterns, as for extract.", show_default=False),
     ] = None,
     number: Annotated[int, typer.Option("--number", "-n", metavar="N", min=1, help="How many to suggest.")] = 20,
     output: Annotated[
@@ -226,6 +242,8 @@ def suggest(
     model: Annotated[str | None, typer.Option("--model", "-m", metavar="NAME", help="Model folder or Hub id.")] = None,
     device: Device = "auto",
     encoding: Annotated[str, typer.Option(metavar="NAME", help="Encoding of .txt files and standard input.")] = "utf-8",
+    text_column: TextColumn = "text",
+    id_column: IdColumn = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
     debug: Debug = False,
@@ -239,7 +257,7 @@ def suggest(
     _check_encoding(encoding)
     with _ending(output):
         failures: list[Failure] = []
-        documents = _documents(names, encoding, output)
+        documents, skipped = _documents(names, encoding, output, text_column, id_column)
         suggestions = suggesting.suggest(_load(model, device=device), documents, number, failures.append)
         for failure in failures[:_SHOWN_FAILURES]:
             typer.echo(f"renshi: {failure.message}", err=True)
@@ -248,8 +266,10 @@ def suggest(
                 stream.writelines(suggesting.FORMATS[format](suggestions))
                 stream.flush()
             status = 0
+            _say_skipped(skipped)
         else:
-            status = _write_all((suggestion.record for suggestion in suggestions), output, writer_name)
+            records = (suggestion.record for suggestion in suggestions)
+            status = _write_all(records, output, writer_name, skipped=skipped)
         raise typer.Exit(FAILED if failures else status)
 
 
@@ -349,7 +369,7 @@ def _drop_output() -> None:
 def _inputs(files: list[str] | None) -> list[str]:
     if files:
         return files
-    raise _fail("no file was given; name .txt or .jsonl files, or - for standard input: renshi extract page.txt")
+    raise _fail("no file was given; name files or folders, or - for standard input: renshi extract page.txt")
 
 
 def _format(name: str | None, output: str | None) -> str:
@@ -394,15 +414,18 @@ def _check_output(output: str | None, names: list[str], writer_name: str) -> Non
             raise _fail(f"{output}: is a device or a pipe; send standard output there: > {output}")
     except OSError as error:
         raise _fail(f"{output}: cannot be written ({error.strerror})") from error
-    if any(name != "-" and _same_file(path, name) for name in names):
-        raise _fail(f"{output}: is one of the inputs; write to another file")
+    _check_not_an_input(path, names)
 
 
-def _same_file(path: Path, name: str) -> bool:
-    try:
-        return path.samefile(name)
-    except OSError:  # one of them is not there; the reading of the inputs will tell
-        return False
+def _check_not_an_input(path: Path, names: list[str]) -> None:
+    """What is written must not be read, by this command or by the same one once more."""
+    for name in names:
+        if name != "-" and takes(name, path):
+            several = Path(name).is_dir() or is_pattern(name)
+            wrong = (
+                f"is in the input {name}; write elsewhere" if several else "is one of the inputs; write to another file"
+            )
+            raise _fail(f"{path}: {wrong}")
 
 
 def _check_encoding(encoding: str) -> None:
@@ -427,14 +450,31 @@ def _load(model: str | None, **options: Any) -> Any:
     return extractor
 
 
-def _documents(names: list[str], encoding: str, output: str | None) -> Iterator[Document | Failure]:
-    from renshi.documents import read_documents
+def _documents(
+    names: list[str], encoding: str, output: str | None, text_column: str, id_column: str | None
+) -> tuple[Iterator[Document | Failure], Skipped]:
+    """The documents, and the count of what is no input, complete when they are read."""
+    from renshi.documents import Columns, read_documents
 
-    documents = read_documents(names, encoding)
-    return _progress(documents) if _bar_fits(output) else documents
+    skipped = Skipped()
+    documents = read_documents(names, encoding, Columns(text_column, id_column), skipped)
+    return (_progress(documents) if _bar_fits(output) else documents), skipped
 
 
-def _write_all(items: Iterable[Record | Failure], output: str | None, writer_name: str, report: Any = None) -> int:
+def _say_skipped(skipped: Skipped) -> None:
+    from renshi.documents import ACCEPTED
+
+    if skipped.counts and not _manners.quiet:
+        typer.echo(f"renshi: {skipped.sentence(ACCEPTED)}", err=True)
+
+
+def _write_all(
+    items: Iterable[Record | Failure],
+    output: str | None,
+    writer_name: str,
+    report: Any = None,
+    skipped: Skipped | None = None,
+) -> int:
     """The exit status. `report` is what a reader of `items` writes its complaints in, if there is one."""
     from renshi.interchange.base import Report
 
@@ -455,6 +495,8 @@ def _write_all(items: Iterable[Record | Failure], output: str | None, writer_nam
     if not _manners.quiet:
         for sentence in report.sentences():
             typer.echo(f"renshi: {sentence}", err=True)
+    if skipped:
+        _say_skipped(skipped)
     if _manners.verbose:
         seconds = time.monotonic() - started
         speed = f"{characters:,} characters in {seconds:.1f} s, {characters / max(seconds, 1e-9):,.0f} a second"

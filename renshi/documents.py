@@ -6,38 +6,70 @@ import codecs
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
+from renshi.inputs import Skipped, expand, explain
 from renshi.pages import PAGES, PageError, page_text
 from renshi.records import Document, Failure
+from renshi.streams import PACKINGS, ReadError, open_stream
+from renshi.tables import Columns, read_csv, read_parquet
 
-__all__ = ["SUFFIXES", "read_documents"]
+__all__ = ["ACCEPTED", "SUFFIXES", "Columns", "Skipped", "accepts", "read_documents"]
 
 
-def read_documents(inputs: Sequence[str], encoding: str = "utf-8") -> Iterator[Document | Failure]:
-    """The documents of all inputs, in order.
+def read_documents(
+    inputs: Sequence[str],
+    encoding: str = "utf-8",
+    columns: Columns | None = None,
+    skipped: Skipped | None = None,
+    start: int = 0,
+) -> Iterator[Document | Failure]:
+    """The documents of all inputs, in order, read as they are asked for.
 
     Args:
-        inputs: Paths of ``.txt`` files (one document each), ``.jsonl`` files (an object with ``text``, and ``id`` if
-            it has one, a line), and the pages of `renshi.pages`; ``-`` is standard input, one document.
-        encoding: Of the text files, of standard input, and of HTML that declares none. JSON lines are UTF-8 by definition.
+        inputs: Paths of ``.txt`` files and the pages of `renshi.pages` (one document each); ``.jsonl`` files (an object
+            with ``text``, and ``id`` if it has one, a line), ``.csv``, ``.tsv`` and ``.parquet`` files (one a row); folders
+            of such files, at any depth, and patterns such as ``pages/**/*.txt``. All but ``.docx``, ``.pdf`` and
+            ``.parquet`` may be packed: ``.gz`` or ``.zst`` behind the suffix. ``-`` is standard input, one document.
+        encoding: Of the text files, of standard input, of ``.csv`` and ``.tsv``, and of HTML that declares none. JSON lines
+            are UTF-8 by definition, and Parquet's texts too.
+        columns: Which columns of a table, or keys of a JSON line, are the text and the id.
+        skipped: Counts the files in folders and patterns that are no input.
+        start: How many documents to pass over at the beginning; files of one document are then not even opened.
 
     A text is taken as it stands, line breaks included, for offsets count the user's own characters; only a byte order
     mark at its beginning is dropped. Of a page, offsets count the text that was extracted from it. A document is named by
-    its path, or by its ``id``, or by path and line.
+    its path, or by its ``id``, or by path and line or row. Of a file that is damaged or cut short, what stands before the
+    damage is read, and a `Failure` follows.
 
     Raises:
         LookupError: Python knows no such encoding.
     """
-    for name in inputs:
-        try:
-            if name == "-":
-                yield _read_standard_input(encoding)
+    columns = columns or Columns()
+    for name in expand(inputs, accepts, skipped):
+        if start and (isinstance(name, Failure) or _is_one_document(name)):
+            start -= 1
+            continue
+        for item in [name] if isinstance(name, Failure) else _read(name, encoding, columns):
+            if start:
+                start -= 1
             else:
-                yield from _read_file(name, encoding)
-        except OSError as error:
-            yield Failure(name, type(error).__name__, _explain(name, error))
+                yield item
+
+
+def _read(name: str, encoding: str, columns: Columns) -> Iterator[Document | Failure]:
+    count = 0
+    try:
+        for item in [_read_standard_input(encoding)] if name == "-" else _read_file(name, encoding, columns):
+            yield item
+            count += 1
+    except (OSError, ReadError) as error:
+        message = explain(name, error) if isinstance(error, OSError) else f"{name}: {error}"
+        before = f"; the {count:,} documents before that were read" if count else ""
+        yield Failure(name, type(error).__name__, message + before)
 
 
 def _read_standard_input(encoding: str) -> Document | Failure:
@@ -46,43 +78,30 @@ def _read_standard_input(encoding: str) -> Document | Failure:
     return _decode("-", sys.stdin.buffer.read(), encoding)
 
 
-def _read_file(name: str, encoding: str) -> Iterator[Document | Failure]:
+def _read_file(name: str, encoding: str, columns: Columns) -> Iterator[Document | Failure]:
     path = Path(name)
-    read = _READERS.get(path.suffix.lower())
-    if path.is_dir():
-        yield Failure(
-            name, "IsADirectoryError", f"{name}: is a folder; name the files in it, such as {path.as_posix()}/*.txt"
-        )
-    elif read is None and path.exists():
-        suffix = path.suffix or "no suffix"
-        yield Failure(
-            name, "ValueError", f"{name}: has {suffix}; accepted are {', '.join(SUFFIXES)}, and - for standard input"
-        )
+    kind = _kind_of(name)
+    if kind is None and path.exists():
+        suffix = "".join(path.suffixes[-2:]) if path.suffix.lower() in PACKINGS else path.suffix or "no suffix"
+        message = f"{name}: has {suffix}; accepted are {ACCEPTED}, and - for standard input"
+        yield Failure(name, "ValueError", message)
     else:
-        with path.open("rb") as file:
-            yield from (read or _read_text)(name, file, encoding)
+        with open_stream(path) as file:
+            yield from (kind or _KINDS[".txt"]).read(name, file, encoding, columns)
 
 
-def _explain(name: str, error: OSError) -> str:
-    if isinstance(error, FileNotFoundError):
-        return f"{name}: there is no such file; check the name and the folder"
-    if isinstance(error, PermissionError):
-        return f"{name}: may not be read; check its permissions"
-    return f"{name}: cannot be read ({error.strerror or error})"
-
-
-def _read_text(name: str, file: BinaryIO, encoding: str) -> Iterator[Document | Failure]:
+def _read_text(name: str, file: IO[bytes], encoding: str, _: Columns) -> Iterator[Document | Failure]:
     yield _decode(name, file.read(), encoding)
 
 
-def _read_page(name: str, file: BinaryIO, encoding: str) -> Iterator[Document | Failure]:
+def _read_page(name: str, file: IO[bytes], encoding: str, _: Columns, *, suffix: str) -> Iterator[Document | Failure]:
     try:
-        yield Document(name, page_text(file.read(), Path(name).suffix.lower(), encoding))
+        yield Document(name, page_text(file.read(), suffix, encoding))
     except PageError as error:
         yield Failure(name, type(error).__name__, f"{name}: {error}")
 
 
-def _read_json_lines(name: str, file: BinaryIO, _: str) -> Iterator[Document | Failure]:
+def _read_json_lines(name: str, file: IO[bytes], _: str, columns: Columns) -> Iterator[Document | Failure]:
     for number, line in enumerate(file, start=1):
         place = f"{name}:{number}"
         decoded = _decode(
@@ -91,10 +110,10 @@ def _read_json_lines(name: str, file: BinaryIO, _: str) -> Iterator[Document | F
         if isinstance(decoded, Failure):
             yield decoded
         elif decoded.text.strip():
-            yield _parse(place, decoded.text)
+            yield _parse(place, decoded.text, columns)
 
 
-def _parse(place: str, line: str) -> Document | Failure:
+def _parse(place: str, line: str, columns: Columns) -> Document | Failure:
     try:
         item = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -106,14 +125,14 @@ def _parse(place: str, line: str) -> Document | Failure:
         return Failure(
             place, "TypeError", f'{place}: is a JSON {_kind(item)}; a line is an object, {{"id": "…", "text": "…"}}'
         )
-    id, text = item.get("id", place), item.get("text")
+    id, text = item.get(columns.id or "id", place), item.get(columns.text)
     if isinstance(id, bool) or not isinstance(id, (str, int, float)):
         return Failure(place, "TypeError", f"{place}: its id is a JSON {_kind(id)}; an id is a string or a number")
-    if "text" not in item:
-        keys = ", ".join(map(repr, list(item)[:5])) or "none"
-        return Failure(
-            str(id), "KeyError", f'{place}: has no "text" (its keys: {keys}); a line is {{"id": "…", "text": "…"}}'
-        )
+    for wanted in (columns.text, columns.id):
+        if wanted is not None and wanted not in item:
+            keys = ", ".join(map(repr, list(item)[:5])) or "none"
+            message = f'{place}: has no "{wanted}" (its keys: {keys}); a line is {{"id": "…", "{columns.text}": "…"}}'
+            return Failure(str(id), "KeyError", message)
     if not isinstance(text, str):
         return Failure(str(id), "TypeError", f"{place}: its text is a JSON {_kind(text)}; a text is a string")
     return Document(str(id), text)
@@ -140,10 +159,55 @@ def _decode(name: str, data: bytes, encoding: str, advice: str = "") -> Document
         return Failure(name, "UnicodeDecodeError", message)
 
 
-_READERS: dict[str, Callable[[str, BinaryIO, str], Iterator[Document | Failure]]] = {
-    ".txt": _read_text,
-    ".jsonl": _read_json_lines,
-    **dict.fromkeys(PAGES, _read_page),
+@dataclass(frozen=True, slots=True)
+class _FileKind:
+    """How a kind of file is read; whether it is one document, and whether it may be packed, being read in a stream."""
+
+    read: Callable[[str, IO[bytes], str, Columns], Iterator[Document | Failure]]
+    one_document: bool = False
+    may_be_packed: bool = True
+
+
+_KINDS: dict[str, _FileKind] = {
+    ".txt": _FileKind(_read_text, one_document=True),
+    ".jsonl": _FileKind(_read_json_lines),
+    ".csv": _FileKind(read_csv),
+    ".tsv": _FileKind(partial(read_csv, delimiter="\t")),
+    **{
+        suffix: _FileKind(
+            partial(_read_page, suffix=suffix), one_document=True, may_be_packed=suffix.startswith(".htm")
+        )
+        for suffix in sorted(PAGES, key=lambda suffix: not suffix.startswith(".htm"))
+    },
+    ".parquet": _FileKind(read_parquet, may_be_packed=False),  # its end is read first
 }
 
-SUFFIXES: tuple[str, ...] = tuple(_READERS)
+SUFFIXES: tuple[str, ...] = tuple(_KINDS)
+"""Of the files that are read, unpacked."""
+
+ACCEPTED = (
+    f"{', '.join(suffix for suffix, kind in _KINDS.items() if kind.may_be_packed)} (also {' and '.join(PACKINGS)}), "
+    f"{', '.join(suffix for suffix, kind in _KINDS.items() if not kind.may_be_packed)}"
+)
+
+
+def _kind_of(name: str) -> _FileKind | None:
+    suffix, packing = _suffixes(name)
+    kind = _KINDS.get(suffix)
+    return None if kind is None or (packing and not kind.may_be_packed) else kind
+
+
+def _suffixes(name: str) -> tuple[str, str]:
+    """``.jsonl``, ``.gz``; the second is empty where the file is not packed."""
+    path = Path(name.lower())
+    return (path.with_suffix("").suffix, path.suffix) if path.suffix in PACKINGS else (path.suffix, "")
+
+
+def accepts(name: str) -> bool:
+    """Whether a file of this name is read."""
+    return _kind_of(name) is not None
+
+
+def _is_one_document(name: str) -> bool:
+    kind = _kind_of(name)
+    return name == "-" or kind is None or kind.one_document

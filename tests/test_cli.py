@@ -86,7 +86,7 @@ def test_help_and_version_load_no_torch() -> None:
 
 
 WRONG = [
-    (["extract"], "no file was given; name .txt or .jsonl files, or - for standard input: renshi extract page.txt"),
+    (["extract"], "no file was given; name files or folders, or - for standard input: renshi extract page.txt"),
     (["extract", "{page}", "-f", "xml"], "format 'xml' is unknown; formats are jsonl, csv, html, text, xlsx"),
     (
         ["extract", "{page}", "-o", "out.doc"],
@@ -161,6 +161,28 @@ def test_records_in_input_order_and_status_1_where_one_fails(tiny_model: Path, p
         "renshi: missing.txt: there is no such file; check the name and the folder",
         "renshi: 2 of 5 documents failed; the others were written",
     ]
+
+
+@pytest.mark.usefixtures("nothing")
+def test_folders_patterns_and_tables(tmp_path: Path) -> None:
+    pages = tmp_path / "pages"
+    pages.mkdir()
+    (pages / "a.txt").write_text("会长", encoding="utf-8")
+    (pages / "b.csv").write_text("url,body\nb,王强\n", encoding="utf-8")
+    (pages / "c.jpg").touch()
+    result = run("extract", pages, f"{pages}/*.csv", "--text-column", "body", "--id-column", "url")
+    assert [json.loads(line)["id"] for line in result.stdout.splitlines()] == [f"{pages}/a.txt", "b", "b"]
+    assert (result.exit_code, result.stderr) == (
+        0,
+        "renshi: 1 in folders and patterns skipped (1 .jpg); accepted are .txt, .jsonl, .csv, .tsv, .html, .htm (also .gz and "
+        ".zst), .docx, .pdf, .parquet\n",
+    )
+    assert run("extract", pages, "-q", "--text-column", "body").stderr == ""
+    for name in (pages, f"{pages}/**/*.csv"):
+        result = run("extract", name, "-o", pages / "out.csv")
+        assert (result.exit_code, result.stderr) == (
+            2, f"renshi: {pages}/out.csv: is in the input {name}; write elsewhere\n",
+        )  # fmt: skip
 
 
 def test_standard_input(tiny_model: Path) -> None:

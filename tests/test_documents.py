@@ -106,12 +106,16 @@ def test_json_lines_are_read_one_by_one(tmp_path: Path) -> None:
 
 def test_what_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "page.rtf").touch()
-    missing, folder, suffix, good = read(tmp_path / "x.txt", tmp_path, tmp_path / "page.rtf", touch(tmp_path / "y.txt"))
-    assert missing.message == f"{tmp_path}/x.txt: there is no such file; check the name and the folder"  # type: ignore[union-attr]
-    assert folder.message == f"{tmp_path}: is a folder; name the files in it, such as {tmp_path}/*.txt"  # type: ignore[union-attr]
-    assert suffix.message == (  # type: ignore[union-attr]
-        f"{tmp_path}/page.rtf: has .rtf; accepted are .txt, .jsonl, .docx, .pdf, .html, .htm, and - for standard input"
+    (tmp_path / "table.parquet.gz").touch()
+    missing, suffix, packed, good = read(
+        tmp_path / "x.txt", tmp_path / "page.rtf", tmp_path / "table.parquet.gz", touch(tmp_path / "y.txt")
     )
+    assert missing.message == f"{tmp_path}/x.txt: there is no such file; check the name and the folder"  # type: ignore[union-attr]
+    accepted = (
+        ".txt, .jsonl, .csv, .tsv, .html, .htm (also .gz and .zst), .docx, .pdf, .parquet, and - for standard input"
+    )
+    assert suffix.message == f"{tmp_path}/page.rtf: has .rtf; accepted are {accepted}"  # type: ignore[union-attr]
+    assert packed.message == f"{tmp_path}/table.parquet.gz: has .parquet.gz; accepted are {accepted}"  # type: ignore[union-attr]
     assert isinstance(good, Document)
 
 

@@ -7,8 +7,8 @@ Every seed of a config is a run of its own, in `seed-0/`, `seed-1/` … under th
 `predictions.jsonl` (text and spans of the test set) and, last, `result.json`. A killed run goes on from its last
 checkpoint when the command is given again, and a finished seed is not repeated. The JSON, by each config's `name`:
 
-    {name: {"micro_f1", "macro_f1": means over the seeds, "sd": of micro F1, null for one seed,
-            "seeds": how many were run, "incomplete": "1 of 3 seeds", only where it is so,
+    {name: {"micro_f1", "macro_f1": means over the seeds, "sd": of micro F1; null where there are too few,
+            "seeds": how many were run, "incomplete": "0 of 3 seeds", only where it is so,
             "per_label": {label: {"precision", "recall", "f1": means, "support"}},
             "encoder", "parameters"}}
 
@@ -34,17 +34,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from renshi.records import Entity
-from training.config import ConfigError, format_config, load_config
+from training.config import ConfigError, load_config
 from training.evaluate import Judged, judge, span_counts
 from training.metrics import score_of, span_of
+from training.runs import RunError, begin, finish, finished, write_json
 from training.sources import SOURCES, Example, SourceError, read_source
 from training.train import Source, TrainConfig, fit
 
-__all__ = ["BenchmarkConfig", "BenchmarkError", "Splits", "read_splits", "run_seed", "score", "summarize"]
-
-
-class BenchmarkError(ValueError):
-    """A run that cannot be gone on with; the message says what to do."""
+__all__ = ["BenchmarkConfig", "Splits", "read_splits", "run_seed", "score", "summarize"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,16 +135,13 @@ def run_seed(config: BenchmarkConfig) -> dict[str, Any]:
     """Train one seed, or go on with it, and score it; the result of a finished one is read.
 
     Raises:
-        BenchmarkError: The folder holds a run with other values.
+        RunError: The folder holds a run with other values.
         SourceError, OSError: Data or a base model that is not there.
     """
-    output = Path(config.output)
-    finished = read_result(config)
-    if finished:
-        return finished
+    if result := finished(config):
+        return result
     splits = read_splits(config)
-    output.mkdir(parents=True, exist_ok=True)
-    (output / "config.toml").write_text(format_config(config), encoding="utf-8")
+    output = begin(config)
     began = time.monotonic()
     trainer, tokenizer = fit(config, splits.train, splits.dev, config.labels)
     seconds = time.monotonic() - began
@@ -166,32 +160,9 @@ def run_seed(config: BenchmarkConfig) -> dict[str, Any]:
         "encoder": config.base_model,
         "parameters": model.num_parameters(),
     }
-    _write_json(output / "result.json", result)
+    finish(config, result)
     shutil.rmtree(output / "checkpoints", ignore_errors=True)  # eight times the model, and of no more use
     return result
-
-
-def read_result(config: BenchmarkConfig) -> dict[str, Any] | None:
-    """The result of one seed, if it is finished. Raises `BenchmarkError` where its folder holds a run with other values."""
-    output = Path(config.output)
-    if (output / "config.toml").exists():
-        _check_same(config, output / "config.toml")
-    result = output / "result.json"
-    return json.loads(result.read_text(encoding="utf-8")) if result.exists() else None
-
-
-def _check_same(config: BenchmarkConfig, path: Path) -> None:
-    try:
-        before = load_config(BenchmarkConfig, path)
-    except ConfigError as error:
-        raise BenchmarkError(
-            f"{error}\n{path.parent}: is not a run of this command; remove it, or set output="
-        ) from error
-    old, new = asdict(before), asdict(config)
-    other = [key for key in new if new[key] != old[key] and key not in ("output", "data_root")]  # a folder may move
-    if other:
-        changes = ", ".join(f"{key} {old[key]!r}, now {new[key]!r}" for key in other)
-        raise BenchmarkError(f"{path.parent}: was begun with other values ({changes}); remove it, or set output=")
 
 
 def _write_predictions(judged: Iterable[Judged], path: Path) -> None:
@@ -206,18 +177,12 @@ def _write_predictions(judged: Iterable[Judged], path: Path) -> None:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def _write_json(path: Path, value: Any) -> None:
-    """The whole file or none: a seed with a result is taken for finished."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(path)
-
-
 def summarize(config: BenchmarkConfig, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """One set's entry of the JSON; of one finished seed at least."""
+    """One set's entry of the JSON; what cannot be said without a finished seed is null."""
 
-    def mean(values: Iterable[float]) -> float:
-        return round(statistics.fmean(values), 4)
+    def mean(values: Iterable[float]) -> float | None:
+        some = list(values)
+        return round(statistics.fmean(some), 4) if some else None
 
     micro = [result["micro"]["f1"] for result in results]
     nothing = {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0}  # a label that is neither there nor predicted
@@ -233,8 +198,8 @@ def summarize(config: BenchmarkConfig, results: Sequence[dict[str, Any]]) -> dic
             | {"support": max(row["support"] for row in some)}
             for label, some in rows.items()
         },
-        "encoder": results[0]["encoder"],
-        "parameters": results[0]["parameters"],
+        "encoder": config.base_model,
+        "parameters": results[0]["parameters"] if results else None,
     }
     if len(results) < len(config.seeds):
         summary["incomplete"] = f"{len(results)} of {len(config.seeds)} seeds"
@@ -257,19 +222,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         summaries: dict[str, Any] = {}
         missing = 0
         for config in configs:
-            run = read_result if options.collect else run_seed
+            run = finished if options.collect else run_seed
             results = [result for seed in config.seeds if (result := run(config.of_seed(seed)))]
             missing += len(config.seeds) - len(results)
-            if results:
-                summaries[config.name] = summary = summarize(config, results)
-                spread = "" if summary["sd"] is None else f" ± {summary['sd']:.4f}"
-                print(f"{config.name}: micro F1 {summary['micro_f1']:.4f}{spread}, macro {summary['macro_f1']:.4f}, "
-                      f"{len(results)} of {len(config.seeds)} seeds")  # fmt: skip
-            else:
-                print(f"{config.name}: no seed is finished under {config.output}; it is left out", file=sys.stderr)
-            if options.json and summaries:
-                _write_json(options.json, summaries)
-    except (ConfigError, BenchmarkError, SourceError, OSError) as error:
+            summaries[config.name] = summary = summarize(config, results)
+            print(f"{config.name}: micro F1 {summary['micro_f1']} ± {summary['sd']}, macro {summary['macro_f1']}, "
+                  f"{len(results)} of {len(config.seeds)} seeds")  # fmt: skip
+            if options.json:
+                write_json(options.json, summaries)
+    except (ConfigError, RunError, SourceError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     return 1 if missing else 0

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from training.ablations import AblationConfig
 from training.benchmark import BenchmarkConfig
 from training.config import ConfigError, format_config, load_config, main_config
 from training.pretrain import PretrainConfig
@@ -14,6 +15,7 @@ from training.train import TrainConfig
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 KINDS = {
+    "ablations": AblationConfig,
     "encoder": PretrainConfig,
     **dict.fromkeys(("cluener", "msra", "resume", "weibo"), BenchmarkConfig),
 }  # others: TrainConfig

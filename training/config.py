@@ -12,7 +12,7 @@ import dataclasses
 import json
 import sys
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar, cast
 
@@ -38,21 +38,26 @@ class ConfigError(ValueError):
     """All problems of one configuration, a line each, with the file and the key as the user wrote it."""
 
 
-def load_config(kind: type[Config], path: Path, overrides: Sequence[str] = ()) -> Config:
-    """Read `path`, apply ``key=value`` overrides, check. Raises `ConfigError` with every problem found, or `OSError`."""
+def load_config(
+    kind: type[Config], path: Path, overrides: Sequence[str] = (), values: Mapping[str, Any] | None = None
+) -> Config:
+    """Read `path`, put `values` over it and ``key=value`` overrides over those, check.
+
+    Raises `ConfigError` with every problem found, or `OSError`.
+    """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        found = tomllib.loads(path.read_text(encoding="utf-8")) | dict(values or {})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is not valid TOML: {error}") from error
     problems = []
     for override in overrides:
         key, equals, text = override.partition("=")
         if equals:
-            values[key] = _parse_value(text)
+            found[key] = _parse_value(text)
         else:
             problems.append(f"{path}: {override}: an override is written key=value, such as seed=1")
-    config, found = _parse(kind, values, "")
-    problems += [f"{path}: {problem}" for problem in found]
+    config, wrong = _parse(kind, found, "")
+    problems += [f"{path}: {problem}" for problem in wrong]
     if config is None or problems:
         raise ConfigError("\n".join(problems))
     return config
@@ -90,6 +95,8 @@ def _parse(kind: type[Config], values: dict[str, Any], prefix: str) -> tuple[Con
 
 def _convert(hint: Any, value: Any, key: str) -> tuple[Any, list[str]]:
     """The value as the field wants it, and what is wrong with it."""
+    if hint is Any:
+        return value, []
     expected, arguments = typing.get_origin(hint) or hint, typing.get_args(hint)
     if expected is float and type(value) is int:
         return float(value), []

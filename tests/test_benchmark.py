@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from training.reader import Reader
 from training.sources import Example, read_source
 from training.tokenizer import build_vocabulary, from_vocabulary
 
+ROOT = Path(__file__).parents[1]
 LABELS = ("PER", "ORG", "LOC")
 
 
@@ -261,3 +263,16 @@ def test_overlaps_are_counted_as_the_model_reads(config_file: Path, tmp_path: Pa
     report = tmp_path / "overlaps.json"
     assert overlaps.main([str(config_file), "--json", str(report)]) == 0
     assert json.loads(report.read_text()) == {"tiny_test": {"texts": 1, "repeated": 0, "in": {}}}
+
+
+@pytest.mark.skipif("RENSHI_DATA_ROOT" not in os.environ, reason="RENSHI_DATA_ROOT does not name the official files")
+@pytest.mark.parametrize(
+    ("name", "texts", "spans"),
+    [("cluener", 1_343, 3_072), ("resume", 477, 1_630), ("msra", 4_365, 6_181), ("weibo", 270, 418)],
+)
+def test_every_span_of_the_official_tests_is_scored(name: str, texts: int, spans: int) -> None:
+    """Weibo's 418 are the published number: four of them begin with an I-, which the usual readers take for a beginning."""
+    path = ROOT / f"configs/benchmarks/{name}.toml"
+    config = load_config(BenchmarkConfig, path, [f"data_root={os.environ['RENSHI_DATA_ROOT']}"])
+    test = read_splits(config).test
+    assert (len(test), sum(len(example.entities) for example in test)) == (texts, spans)

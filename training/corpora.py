@@ -163,7 +163,9 @@ def _token_ids(corpus: Corpus, tokenizer: PreTrainedTokenizerFast, traditional_s
             texts.append(normalize(line, fold=not traditional).text)
             if not line.strip():  # the next document
                 traditional = draw.random() < traditional_share
-        for ids, text in zip(tokenizer(texts, add_special_tokens=False)["input_ids"], texts, strict=True):
+        for ids, text in zip(
+            tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"], texts, strict=True
+        ):
             yield ids if text.strip() else [tokenizer.sep_token_id]
 
 

@@ -12,11 +12,13 @@ from training.benchmark import BenchmarkConfig
 from training.config import ConfigError, format_config, load_config, main_config
 from training.pretrain import PretrainConfig
 from training.train import TrainConfig
+from training.vocabulary import VocabularyConfig
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 KINDS = {
     "ablations": AblationConfig,
-    "encoder": PretrainConfig,
+    **dict.fromkeys(("encoder", "new-encoder", "ppmi"), PretrainConfig),
+    "vocabulary": VocabularyConfig,
     **dict.fromkeys(("cluener", "msra", "resume", "weibo"), BenchmarkConfig),
 }  # others: TrainConfig
 

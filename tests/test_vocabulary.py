@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from renshi.text import HAN
-from training.config import ConfigError, load_config
+from training.config import ConfigError, format_config, load_config
+from training.pretrain import PretrainConfig
 from training.tokenizer import from_vocabulary, load_fast_tokenizer
 from training.vocabulary import Counts, VocabularyConfig, choose_entries, count, main, make_vocabulary
 
@@ -101,7 +102,12 @@ def test_a_command_writes_a_folder_that_the_rest_loads(tmp_path: Path, capsys: p
 
 
 def test_configs_load_and_refuse_nonsense(tmp_path: Path) -> None:
-    assert load_config(VocabularyConfig, ROOT / "configs/vocabulary.toml").size == 8192
+    wanted = load_config(VocabularyConfig, ROOT / "configs/vocabulary.toml")
+    encoder = load_config(PretrainConfig, ROOT / "configs/new-encoder.toml")
+    assert (encoder.tokenizer, encoder.init, set(encoder.corpora)) == (wanted.output, "ppmi", set(wanted.corpora))
+    written = tmp_path / "written.toml"
+    written.write_text(format_config(encoder), encoding="utf-8")
+    assert load_config(PretrainConfig, written) == encoder
     with pytest.raises(
         ConfigError, match=r"size: 20 has no room for special tokens, letters, digits and punctuation, 109"
     ):

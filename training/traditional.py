@@ -6,8 +6,8 @@
 pipeline does not: 學 is ``[UNK]`` to it. Here every Traditional character whose Simplified form has an entry gets one
 beside it with the same embedding (and the same output bias), so that 學會 is to the network exactly what 学会 is, as long
 as nothing is trained; a later pretraining with a `traditional_share` lets the two part. It costs the rows: the encoder
-here gets 1,851 of 256 dimensions, 0.9 MB in bfloat16. What it cannot do is the rest of the normalization (spaces inside names,
-half-width punctuation, pinyin).
+here gets 1,851 of 256 dimensions, 0.9 MB in bfloat16. What it cannot do is the rest of the normalization (spaces inside
+names, half-width punctuation, pinyin).
 """
 
 from __future__ import annotations

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -181,3 +184,39 @@ def test_an_impossible_start_is_refused(tmp_path: Path) -> None:
         "layers: grows a base model; a new encoder's are random_encoder.num_hidden_layers",
     ):
         assert sentence in str(caught.value)
+
+
+BOTH_START = """
+import sys
+from pathlib import Path
+import numpy as np
+import torch
+from training.config import load_config
+from training.pretrain import PretrainConfig, Pretraining
+from training.tokenizer import load_fast_tokenizer
+
+config = load_config(PretrainConfig, Path(sys.argv[1]))
+ids = np.random.default_rng(0).integers(5, 100, size=5000).astype(np.uint16)
+run = Pretraining(config, load_fast_tokenizer(config.tokenizer), [ids])
+torch.save(run.model.state_dict(), Path(config.output, f"{run.processes.rank}.pt"))
+"""
+
+
+@pytest.mark.slow
+def test_all_processes_begin_with_the_first_ones_counts(tmp_path: Path) -> None:
+    (tmp_path / "start.py").write_text(BOTH_START, encoding="utf-8")
+    (tmp_path / "c.toml").write_text(
+        f'base_model = "random"\ntokenizer = "models/encoder"\ninit = "ppmi"\noutput = "{tmp_path}"\ncorpora = {{"a" = 1}}\n'
+        "[random_encoder]\nhidden_size = 32\nnum_hidden_layers = 1\n",
+        encoding="utf-8",
+    )
+    root = Path(__file__).parents[1]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    subprocess.run(
+        [*command, str(tmp_path / "start.py"), str(tmp_path / "c.toml")], check=True, cwd=root,
+        env=os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}, timeout=300,
+    )  # fmt: skip
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    for name, tensor in first.items():
+        assert torch.equal(tensor, second[name]), name
+    assert not first["bert.embeddings.token_type_embeddings.weight"].any()  # counted, not drawn

@@ -34,6 +34,7 @@ from training.pretrain import PretrainConfig
 IDS = st.lists(st.integers(0, 5), max_size=40)
 
 
+@settings(max_examples=50)
 @given(ids=IDS, offset=st.sampled_from([-3, -2, -1, 1, 2, 3]), chunk=st.integers(1, 50))
 def test_counts_are_those_of_a_loop_whatever_the_chunk(ids: list[int], offset: int, chunk: int) -> None:
     expected = Counter((ids[place], ids[place + offset]) for place in range(len(ids)) if 0 <= place + offset < len(ids))

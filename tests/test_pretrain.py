@@ -3,6 +3,9 @@
 import itertools
 import json
 import lzma
+import os
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +15,12 @@ import pytest
 import torch
 from transformers import AutoModelForMaskedLM, BertConfig, BertForMaskedLM
 
-from training.config import ConfigError, load_config
+from training.config import ConfigError, format_config, load_config
 from training.encoder import RandomEncoder, grow
 from training.pretrain import PretrainConfig, Pretraining, batches, learning_rate, mask, pretrain, sequences
 from training.tokenizer import build_vocabulary, from_vocabulary, load_fast_tokenizer
 
+ROOT = Path(__file__).parents[1]
 LINE = "省學會會長王進龍出席成立大會並致辭,山西省腫瘤醫(yī)院承辦。\n"
 
 
@@ -176,3 +180,28 @@ def test_a_killed_run_goes_on_as_if_undisturbed(tmp_path: Path, base: Path) -> N
     first, second = (torch.load(Path(c.output, "checkpoint.pt"), weights_only=True)["model"] for c in (whole, half))
     for name, tensor in first.items():
         torch.testing.assert_close(tensor, second[name], msg=name)
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_loss_curve_of_one_with_twice_the_rows(tmp_path: Path, base: Path) -> None:
+    """`torchrun` over gloo against one process that accumulates two parts: the same masks and dropout, step by step."""
+    settings = replace(config(tmp_path, base, 200), heldout=str(tmp_path / "heldout"))
+    (tmp_path / "heldout").mkdir()
+    (tmp_path / "heldout/1.txt").write_text("省学会会长王进龙出席成立大会并致辞。" * 20 + "\n", encoding="utf-8")
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    curves = {}
+    for name, start, parts in (("two", torchrun, 1), ("one", [], 2)):
+        file = tmp_path / f"{name}.toml"
+        file.write_text(format_config(replace(settings, output=str(tmp_path / name), accumulate=parts)), "utf-8")
+        command = [sys.executable, *start, "-m", "training.pretrain", str(file)]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        rows = [json.loads(line) for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
+        curves[name] = [
+            [row[key] for row in rows if key in row] for key in ("loss", "heldout_loss", "heldout_accuracy")
+        ]
+        (tmp_path / "cache").rename(tmp_path / f"{name}-cache")  # the other run tokenizes too
+    assert [len(curve) for curve in curves["one"]] == [2, 2, 2]
+    for two, one in zip(curves["two"], curves["one"], strict=True):
+        assert two == pytest.approx(one, rel=0.01, abs=0.01)

@@ -11,12 +11,14 @@ import torch
 __all__ = ["partial_label_loss"]
 
 
-def partial_label_loss(logits: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
+def partial_label_loss(logits: torch.Tensor, allowed: torch.Tensor, count: torch.Tensor | None = None) -> torch.Tensor:
     """Mean over the tokens that allow anything at all.
 
     Args:
         logits: (rows, tokens, tags).
         allowed: (rows, tokens) int64 bit masks over the tags; 0 for tokens that do not count.
+        count: What the sum is divided by instead of the number of tokens that count here: where these rows are a part
+            of a batch.
     """
     logits = logits.float()
     bits = torch.arange(logits.shape[-1], device=logits.device)
@@ -25,4 +27,4 @@ def partial_label_loss(logits: torch.Tensor, allowed: torch.Tensor) -> torch.Ten
     # A finite floor instead of −inf: the gradient of logsumexp over nothing but −inf is NaN, and padding has nothing.
     some = torch.where(is_allowed, logits, logits.new_tensor(-1e4)).logsumexp(dim=-1)
     loss = logits.logsumexp(dim=-1) - some
-    return (loss * counts).sum() / counts.sum().clamp(min=1)
+    return (loss * counts).sum() / (counts.sum() if count is None else count).clamp(min=1)

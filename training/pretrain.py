@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -212,7 +213,7 @@ class Processes:
         cuda = torch.cuda.is_available()
         self.device = torch.device(f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if cuda else "cpu")
         if self.count > 1 and not dist.is_initialized():
-            dist.init_process_group("nccl" if cuda else "gloo")
+            dist.init_process_group("nccl" if cuda else "gloo", timeout=timedelta(hours=6))  # a corpus is tokenized
 
     def average(self, tensors: Iterable[torch.Tensor]) -> None:
         """Replace each tensor, in place, by its mean over the processes."""
@@ -228,6 +229,10 @@ class Processes:
                 there = tensor.detach().to(self.device)
                 dist.broadcast(there, 0)
                 tensor.data.copy_(there)
+
+    def leave(self) -> None:
+        if self.count > 1:
+            dist.destroy_process_group()
 
     def first(self, value: float) -> float:
         """The value that the first process has; all must ask."""
@@ -253,6 +258,7 @@ class Pretraining:
         self._checkpoint = Path(config.output, "checkpoint.pt")
         model = self._first_model(arrays)
         self.model = model.to(self._device).train()
+        self.processes.share(self.model.parameters())  # weights that the base model lacks are random
         parameters = list(self.model.parameters())
         self._optimizer = torch.optim.AdamW(
             [
@@ -270,7 +276,7 @@ class Pretraining:
             print(f"going on from step {self.step_number} after {self.seconds:.0f} s", flush=True)
 
     def _first_model(self, arrays: Sequence[NDArray[Any]]) -> Any:
-        """The model before the first step, the same in all processes."""
+        """The model before the first step; the first process's counts."""
         config = self._config
         if config.base_model != "random":
             # Eager attention: at 128 to 256 tokens and 64 dimensions a head, on two cores with AVX512-BF16, a step took
@@ -283,12 +289,10 @@ class Pretraining:
             return model
         torch.manual_seed(config.seed)
         model = new_encoder(config.random_encoder, len(self._tokenizer))
-        if config.init == "ppmi" and not self._checkpoint.exists():
-            if self.processes.rank == 0:
-                started = time.monotonic()
-                warm_start(model, arrays, config.weights, config.ppmi)
-                print(f"counted what stands beside what in {time.monotonic() - started:.0f} s", flush=True)
-            self.processes.share(model.parameters())
+        if config.init == "ppmi" and not self._checkpoint.exists() and self.processes.rank == 0:
+            started = time.monotonic()
+            warm_start(model, arrays, config.weights, config.ppmi)
+            print(f"counted what stands beside what in {time.monotonic() - started:.0f} s", flush=True)
         return model
 
     @property
@@ -305,24 +309,25 @@ class Pretraining:
         partial.replace(self._checkpoint)
 
     def step(self, batch: NDArray[np.int64]) -> float:
-        """One update on this process's (rows, tokens) ids; returns its loss."""
+        """One update on this process's (rows, tokens) ids; returns the loss on those of all processes."""
         config, processes = self._config, self.processes
-        # What is random follows from the step (and the process), so a resumed run goes on as an undisturbed one.
-        generator = np.random.default_rng((config.seed, 1, self.step_number, processes.rank))
-        torch.manual_seed(config.seed * 1_000_003 + self.step_number)
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate(self.progress, config)
-        total = 0.0
-        for part in np.array_split(batch, config.accumulate):
+        total = torch.zeros((), dtype=torch.float64, device=self._device)
+        for number, part in enumerate(np.array_split(batch, config.accumulate), processes.rank * config.accumulate):
+            # What is random follows from the step and the part: a resumed run goes on as an undisturbed one, and n
+            # processes do what one does that accumulates n parts.
+            generator = np.random.default_rng((config.seed, 1, self.step_number, number))
+            torch.manual_seed((config.seed + number) * 1_000_003 + self.step_number)
             loss, _ = self._masked_loss(part, generator)
             (loss / config.accumulate).backward()
-            total += loss.item() / config.accumulate
-        processes.average(p.grad for p in self.model.parameters() if p.grad is not None)
+            total += loss.detach() / config.accumulate
+        processes.average([total, *(p.grad for p in self.model.parameters() if p.grad is not None)])
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self._optimizer.step()
         self._optimizer.zero_grad()
         self.step_number += 1
-        return total
+        return total.item()
 
     def _masked_loss(self, batch: NDArray[np.int64], generator: np.random.Generator) -> tuple[torch.Tensor, float]:
         """The mean loss on masked tokens, and the share of them that the model guesses."""
@@ -365,7 +370,8 @@ def batches(
     for choice in drawn[skip:]:
         body = lengths[choice] - 2
         taken = [next(sources[choice]) for _ in range(rows[choice] * processes)]
-        mine = [arrays[number][start : start + body] for number, start in taken[rank::processes]]
+        first = rank * rows[choice]
+        mine = [arrays[number][start : start + body] for number, start in taken[first : first + rows[choice]]]
         yield frame(np.stack(mine).astype(np.int64), cls, sep)
 
 
@@ -406,7 +412,10 @@ def pretrain(config: PretrainConfig) -> Path:
     """Run `config`; returns the folder of the encoder, masked-LM head included."""
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)
-    (output / "config.toml").write_text(format_config(config), encoding="utf-8")
+    if int(os.environ.get("LOCAL_RANK", 0)) > 0:
+        Processes()  # waits for the first process of this machine, which tokenizes before it comes there
+    if int(os.environ.get("RANK", 0)) == 0:
+        (output / "config.toml").write_text(format_config(config), encoding="utf-8")
     tokenizer = load_fast_tokenizer(config.vocabulary)
     corpora = list_corpora(config.corpora, config.hub, config.data_root)
     arrays = token_arrays(corpora, config.vocabulary, Path(config.cache), config.traditional_share)
@@ -453,6 +462,7 @@ def pretrain(config: PretrainConfig) -> Path:
         tokenizer.save_pretrained(output / "model")
         draw_learning_curve(log.rows, output / "learning-curve.png")
         print(f"{run.step_number - started_at} steps; the encoder is in {output / 'model'}")
+    processes.leave()
     return output / "model"
 
 

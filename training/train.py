@@ -6,11 +6,16 @@
 The run's folder gets `model/` (weights, tokenizer, card: what is published), `config.toml` (every value in force),
 `metrics.json` (the model on the dev data, end to end) and `learning-curves.png`. A killed run goes on from its last
 checkpoint when the same command is given again.
+
+Several processes train as one does whose batch is as large as theirs together: the same rows in the same updates, the
+loss averaged over all tokens of an update, the dev data shared out; the first process writes the files.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -87,6 +92,7 @@ class TrainConfig:
     window_lengths: tuple[int, ...] = ()
     """Every text is cut into windows of each of these lengths; empty: only `max_length`."""
     batch_tokens: int = 4096
+    """Tokens, padding included, that one process computes in one update; n processes together n times as many."""
     steps: int = 1000
     evaluations: int = 10
     """How often in the run the dev data are read, and a checkpoint is written."""
@@ -125,8 +131,10 @@ class TokenBatches(Sampler[list[int]]):
     """Exactly `steps` batches of row indices under a token budget, each source as often as its weight says.
 
     A pass over the sources is shuffled, cut into pools of fifty batches, each pool sorted by length; its batches come in
-    random order. All of it follows from the seed, so a resumed run sees what an undisturbed one sees. With several
-    processes, each takes every n-th batch.
+    random order. All of it follows from the seed, so a resumed run sees what an undisturbed one sees.
+
+    Of n processes each takes every n-th row of a batch that has n times the budget: together they see what one process
+    with that budget sees. A share can be one row over the budget, and the share of a batch of fewer than n rows empty.
     """
 
     def __init__(
@@ -134,21 +142,15 @@ class TokenBatches(Sampler[list[int]]):
         rank: int = 0, processes: int = 1,
     ) -> None:  # fmt: skip
         self._lengths, self._weights = [np.asarray(part) for part in lengths], weights
-        self._budget, self._steps, self._seed = budget, steps, seed
+        self._budget, self._steps, self._seed = budget * processes, steps, seed
         self._rank, self._processes = rank, processes
 
     def __len__(self) -> int:
         return self._steps
 
     def __iter__(self) -> Iterator[list[int]]:
-        wanted = range(self._rank, self._steps * self._processes, self._processes)
-        at = 0
-        for number, batch in enumerate(self._all()):
-            if number == wanted[at]:
-                yield batch
-                at += 1
-                if at == self._steps:
-                    return
+        for batch in itertools.islice(self._all(), self._steps):
+            yield batch[self._rank :: self._processes]
 
     def _all(self) -> Iterator[list[int]]:
         lengths = np.concatenate(self._lengths)
@@ -187,6 +189,7 @@ class Collator:
     mask_share: float
 
     def __call__(self, rows: Sequence[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
+        rows = rows or [{"input_ids": [self.mask_id], "allowed": [0]}]  # a process whose share is empty keeps step
         width = max(len(row["input_ids"]) for row in rows)
         input_ids = torch.full((len(rows), width), self.pad_id, dtype=torch.long)
         allowed = torch.zeros((len(rows), width), dtype=torch.long)
@@ -216,11 +219,18 @@ class PartialLabelTrainer(Trainer):
     ) -> Any:
         allowed = inputs.pop("allowed")
         outputs = model(**inputs)
-        loss = partial_label_loss(outputs.logits, allowed)
+        # The gradients of the processes are averaged, so each divides by the mean number of tokens that count; by its
+        # own number, the tokens of a process that has few of them would weigh more than the others'.
+        count = self.accelerator.reduce((allowed != 0).sum().float(), "mean")
+        loss = partial_label_loss(outputs.logits, allowed, count)
         return (loss, outputs) if return_outputs else loss
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        score = dev_score(cast("Sequence[Example]", self.eval_dataset), self.reader)
+        mine = cast("Sequence[Example]", self.eval_dataset)[self.args.process_index :: self.args.world_size]
+        counts = span_counts(judge(self.reader, mine)).sum(axis=0, keepdims=True)
+        # One score for all: processes that disagree on which checkpoint is the best would not stop together.
+        total = self.accelerator.reduce(torch.from_numpy(counts).to(self.args.device), "sum")
+        score = score_of(total.cpu().numpy()).f1
         metrics = {"eval_micro_f1": score, "epoch": self.state.global_step / max(1, self.state.max_steps)}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -261,12 +271,22 @@ def dev_score(examples: Sequence[Example], extractor: Extractor) -> float:
     return score_of(span_counts(judge(extractor, examples))).f1
 
 
+def _is_first() -> bool:
+    """Whether this is the process that writes and reports: the only one, or the first of torchrun's."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
+def _say(report: object) -> None:
+    if _is_first():
+        print(report, file=sys.stderr)
+
+
 def read_sources(sources: Sequence[Source], data_root: str) -> list[list[Example]]:
     """The examples of each source; what could not be read is reported on standard error. Raises `SourceError`."""
     found = []
     for source in sources:
         examples, report = read_source(source.format, Path(source.path.replace("{data_root}", data_root)))
-        print(report, file=sys.stderr)
+        _say(report)
         found.append(examples)
     return found
 
@@ -282,7 +302,7 @@ def align_sources(
             overlap = (length - 2) // 8
             encoder = Encoder(tokenizer.backend_tokenizer, config.max_length, overlap)
             some, report = align(examples, encoder, length - 2, overlap, labels)
-            print(f"{source.path}, windows of {length}: {report}", file=sys.stderr)
+            _say(f"{source.path}, windows of {length}: {report}")
             rows += some
         aligned.append(rows)
     return aligned
@@ -326,7 +346,8 @@ def train(config: TrainConfig) -> Path:
     """Run `config`; returns the model folder."""
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)
-    (output / "config.toml").write_text(format_config(config), encoding="utf-8")
+    if _is_first():
+        (output / "config.toml").write_text(format_config(config), encoding="utf-8")
     sources = read_sources(config.train, config.data_root)
     dev = [example for examples in read_sources(config.dev, config.data_root) for example in examples]
     trainer, tokenizer = fit(config, sources, dev)
@@ -389,6 +410,7 @@ def fit(
         reader=Reader(LiveModel(model, tokenizer, config.max_length), labels),
     )
     has_checkpoint = any((output / "checkpoints").glob("checkpoint-*"))
+    set_seed(config.seed + arguments.process_index)  # dropout and hidden tokens: each process its own
     trainer.train(resume_from_checkpoint=has_checkpoint or None)
     return trainer, tokenizer
 

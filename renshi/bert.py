@@ -48,6 +48,7 @@ class Bert:
 
     Raises:
         KeyError: A weight is missing.
+        ValueError: The heads do not divide the hidden size.
         RuntimeError: A weight has another shape than the config says.
     """
 
@@ -55,6 +56,8 @@ class Bert:
         hidden, inner, vocabulary = config["hidden_size"], config["intermediate_size"], config["vocab_size"]
         positions, tags = config["max_position_embeddings"], len(config["id2label"])
         self._heads, self._eps = config["num_attention_heads"], config.get("layer_norm_eps", 1e-12)
+        if self._heads < 1 or hidden % self._heads:
+            raise ValueError(f"hidden_size {hidden} is no multiple of num_attention_heads {self._heads}")
 
         def take(name: str, *shape: int) -> Tensor:
             weight = weights[name]

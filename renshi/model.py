@@ -4,10 +4,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,6 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from renshi.labels import TAGS
+from renshi.model_folder import (
+    ExtractorError,
+    check_config,
+    check_files,
+    check_tokenizer,
+    check_weights,
+    read_json,
+    row_length,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -47,10 +55,6 @@ MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_
 PACKAGED_MODEL = Path(__file__).parent / "default_model"
 
 
-class ExtractorError(ValueError):
-    """A model folder, device or precision that cannot be used; the message says what to do."""
-
-
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """What makes scores probabilities, fitted on a dev set by `training.calibrate` and stored in ``config.json``.
@@ -69,7 +73,7 @@ class Calibration:
 
 def read_config(folder: Path) -> dict[str, Any]:
     """A model folder's ``config.json``. Raises `ExtractorError`."""
-    return _read_json(folder / "config.json")
+    return read_json(folder / "config.json")
 
 
 def read_calibration(folder: Path) -> Calibration:
@@ -114,6 +118,7 @@ def find_model(
     if missing:
         make = "; make it in a checkout: python -m training.export MODEL" if missing[-1].endswith(".onnx") else ""
         raise ExtractorError(f"{place}: lacks {', '.join(missing)}; a model folder holds {', '.join(files)}{make}")
+    check_files(folder, files)
     return folder
 
 
@@ -184,9 +189,12 @@ def read_tokenizer(folder: Path) -> tuple[Tokenizer, int]:
         ExtractorError: A file is damaged, or the model's labels are not those of renshi.
     """
     config = read_config(folder)
+    check_config(config, folder / "config.json")
     _check_labels(config, folder)
-    limit = _read_json(folder / "tokenizer_config.json").get("model_max_length", 512)
-    return _read_tokenizer(folder), int(min(limit, config.get("max_position_embeddings", 512)))
+    length = row_length(config, read_json(folder / "tokenizer_config.json"), folder)
+    tokenizer = _read_tokenizer(folder)
+    check_tokenizer(tokenizer, config, folder / "tokenizer.json")
+    return tokenizer, length
 
 
 def pad_rows(rows: Sequence[NDArray[np.int64]], pad_id: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -219,6 +227,7 @@ class TokenClassifier:
         self.name, self.folder = name, folder
         self.tokenizer, self.max_tokens = read_tokenizer(folder)
         self.calibration = read_calibration(folder)
+        check_weights(folder, read_config(folder))
         self._device = _choose_device(device)
         self.dtype, self.why_dtype = _choose_dtype(dtype, self._device)
         self._forward = _load(folder, self.device, self.dtype)
@@ -242,7 +251,6 @@ _Forward = Callable[[Sequence[NDArray[np.int64]], int], NDArray[np.float32]]
 def _load(folder: Path, device: str, dtype: str) -> _Forward:
     """The network's forward pass: our own for a BERT on a CPU, that of transformers for everything else."""
     import torch
-    from safetensors import SafetensorError
 
     config = read_config(folder)
     try:
@@ -253,7 +261,9 @@ def _load(folder: Path, device: str, dtype: str) -> _Forward:
                 bert = Bert(_read_weights(folder), config, getattr(torch, dtype))
                 return lambda rows, _: bert(rows)
         return _load_padded(folder, device, dtype)
-    except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+    except ExtractorError:
+        raise
+    except Exception as error:  # SafetensorError is no other, and what a config of nonsense raises is anything
         reason = f"lacks {error}" if isinstance(error, KeyError) else str(error).strip().split("\n")[0]
         raise ExtractorError(
             f"{folder}: the model cannot be loaded ({type(error).__name__}: {reason}); is model.safetensors complete?"
@@ -263,11 +273,22 @@ def _load(folder: Path, device: str, dtype: str) -> _Forward:
 def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
+    weights = load_file(folder / "model.safetensors")
+    _check_numbers(folder, weights.items())
     # Checkpoints that were converted from TensorFlow name the normalization's weights as that did.
     return {
         name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias"): weight
-        for name, weight in load_file(folder / "model.safetensors").items()
+        for name, weight in weights.items()
     }
+
+
+def _check_numbers(folder: Path, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
+    import torch
+
+    for name, weight in weights:
+        # The sum is not a number where one of them is none, and costs a tenth of asking each.
+        if not weight.sum(dtype=torch.float32).isfinite() and not weight.isfinite().all():
+            raise ExtractorError(f"{folder}: the weights {name} are not all numbers (NaN or infinite); train it anew")
 
 
 def _load_padded(folder: Path, device: str, dtype: str) -> _Forward:
@@ -278,12 +299,16 @@ def _load_padded(folder: Path, device: str, dtype: str) -> _Forward:
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()  # a bar for eleven megabytes is noise on somebody's standard error
     try:
-        model = AutoModelForTokenClassification.from_pretrained(
-            folder, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True, trust_remote_code=False
-        )
+        model, report = AutoModelForTokenClassification.from_pretrained(
+            folder, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True, trust_remote_code=False,
+            output_loading_info=True,
+        )  # fmt: skip
     finally:
         if shown:
             logging.enable_progress_bar()
+    if missing := sorted(report["missing_keys"]):  # they would be made of random numbers
+        raise ValueError(f"it lacks {len(missing)} of the model's tensors, such as {missing[0]}")
+    _check_numbers(folder, model.named_parameters())
     model = model.to(device).eval()
 
     def forward(rows: Sequence[NDArray[np.int64]], pad_id: int) -> NDArray[np.float32]:
@@ -298,16 +323,6 @@ def _load_padded(folder: Path, device: str, dtype: str) -> _Forward:
             raise MemoryError(str(error)) from error
 
     return forward
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ExtractorError(f"{path}: is not readable as JSON ({error})") from error
-    if not isinstance(value, dict):
-        raise ExtractorError(f"{path}: holds a JSON {type(value).__name__}; expected an object")
-    return value
 
 
 def _read_tokenizer(folder: Path) -> Tokenizer:

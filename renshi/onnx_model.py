@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from renshi.model import MODEL_FILES, ExtractorError, pad_rows, read_calibration, read_tokenizer
+from renshi.model import MODEL_FILES, ExtractorError, pad_rows, read_calibration, read_config, read_tokenizer
+from renshi.model_folder import check_onnx, compare_weights
 
 __all__ = ["GRAPH_FILE", "ONNX_FILES", "WEIGHT_PREFIX", "OnnxTokenClassifier", "onnx_files"]
 
@@ -90,6 +91,7 @@ def _load(folder: Path, file: str) -> Any:
         import onnxruntime
     except ImportError as error:
         raise ExtractorError('backend onnx: onnxruntime is not installed here; pip install "renshi[onnx]"') from error
+    check_onnx(path, folder)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = _threads()
     # Idle threads would otherwise spin, taking the processor from the decoding between two batches.
@@ -97,6 +99,7 @@ def _load(folder: Path, file: str) -> Any:
     options.log_severity_level = 3  # errors
     try:
         if file == GRAPH_FILE:
+            compare_weights(folder / "model.safetensors", read_config(folder))
             names, weights = zip(*read_weights(folder / "model.safetensors"), strict=True)
             values = [onnxruntime.OrtValue.ortvalue_from_numpy(weight) for weight in weights]
             options.add_external_initializers([WEIGHT_PREFIX + name for name in names], values)

@@ -39,9 +39,7 @@ def test_reads_every_compression(tmp_path: Path) -> None:
 def test_a_damaged_file_is_named(tmp_path: Path, name: str) -> None:
     noise = np.random.default_rng(0).integers(0x4E00, 0x9000, size=2000)
     data = "".join(map(chr, noise)).encode()
-    content = {"xz": lzma.compress(data)[:2000], "zst": b"not compressed", "txt": b"caf\xe9\n"}[
-        name.rsplit(".", 1)[1]
-    ]
+    content = {"xz": lzma.compress(data)[:2000], "zst": b"not compressed", "txt": b"caf\xe9\n"}[name.rsplit(".", 1)[1]]
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=rf"{name}: cannot be read to its end as UTF-8 text \(.*\); fetch or make it"):
         list(paragraphs(tmp_path / name))

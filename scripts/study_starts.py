@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "config": str(options.config),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
-        "processor": platform.processor() or platform.machine(),
+        "processor": f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
         "runs_a_start": 1,
     }
     found: dict[str, Any] = {}

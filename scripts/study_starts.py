@@ -25,7 +25,6 @@ STARTS: dict[str, list[str]] = {
     "embeddings and heads": ["init=ppmi"],
     "embeddings": ["init=ppmi", "ppmi={heads = []}"],
     "embeddings and heads, positions of 1 radian": ["init=ppmi", "ppmi={fastest = 1.0}"],
-    "embeddings from offsets up to 4, and heads": ["init=ppmi", "ppmi={offsets = [-4, -3, -2, -1, 1, 2, 3, 4]}"],
 }
 
 

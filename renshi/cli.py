@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -12,18 +14,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from renshi.inputs import Skipped, is_pattern, takes
 from renshi.records import Document, Failure, Record
 
+if TYPE_CHECKING:
+    from renshi.extractor import Extractor
+
 __all__ = ["app", "main"]
 
 FAILED, USAGE, FAULT, INTERRUPTED, BROKEN_PIPE = 1, 2, 70, 130, 141
 """Exit statuses: some document failed; the command was wrong or its output could not be written; a fault of renshi itself
 (EX_SOFTWARE); ^C; the reader of the output went away."""
+
+_SIGNAL = 128
+"""Ended by a signal, the status is this and the signal's number, as shells have it: 143 for SIGTERM, 129 for SIGHUP."""
 
 _SHOWN_FAILURES = 20
 
@@ -99,7 +107,7 @@ Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")]
 
 @app.command(
     epilog="Exit status: 0 all read; 1 some document failed, the others are written; 2 the command was wrong or OUT could "
-    "not be written; 130 ^C; 141 the reader of the output went away.",
+    "not be written; 130 ^C; 141 the reader of the output went away; 143 SIGTERM.",
     no_args_is_help=False,
 )
 def extract(
@@ -117,8 +125,19 @@ def extract(
     output: Annotated[
         str | None,
         typer.Option(
-            "--output", "-o", metavar="OUT", help="File to write, whole or not at all. Default: standard output."
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="File to write, whole or not at all; or a folder (ends with / or is there), which gets parts: "
+            "part-00000.jsonl … and manifest.json. Default: standard output.",
         ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in the folder OUT, if it was broken off.")
+    ] = False,
+    part_documents: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Documents in one part of a folder. Default: 10000.", show_default=False),
     ] = None,
     format: Annotated[
         str | None,
@@ -166,11 +185,18 @@ def extract(
 ) -> None:
     """Read persons, titles, organizations, events and roles in documents."""
     names = _inputs(files)
-    writer_name = _format(format, output)
-    _check_output(output, names, writer_name)
     _check_encoding(encoding)
-    with _ending(output):
-        extractor = _load(
+    in_parts = _goes_in_parts(output, format)
+    if not in_parts:
+        if resume or part_documents:
+            raise _fail(
+                f"{'--resume' if resume else '--part-documents'} goes with a folder, which gets parts: -o records/"
+            )
+        writer_name = _format(format, output)
+        _check_output(output, names, writer_name)
+
+    def load() -> Extractor:
+        return _load(
             model,
             revision=revision,
             backend=backend,
@@ -179,7 +205,13 @@ def extract(
             batch_tokens=batch_tokens,
             min_score=min_score,
         )
-        documents, skipped = _documents(names, encoding, output, text_column, id_column)
+
+    reading = _Reading(names, encoding, text_column, id_column)
+    with _ending(output, in_parts):
+        if in_parts:
+            raise typer.Exit(_write_parts(load, reading, str(output), resume, part_documents))
+        extractor = load()
+        documents, skipped = reading.documents(output)
         raise typer.Exit(_write_all(extractor.extract(documents), output, writer_name, skipped=skipped))
 
 
@@ -257,7 +289,7 @@ def suggest(
     _check_encoding(encoding)
     with _ending(output):
         failures: list[Failure] = []
-        documents, skipped = _documents(names, encoding, output, text_column, id_column)
+        documents, skipped = _Reading(names, encoding, text_column, id_column).documents(output)
         suggestions = suggesting.suggest(_load(model, device=device), documents, number, failures.append)
         for failure in failures[:_SHOWN_FAILURES]:
             typer.echo(f"renshi: {failure.message}", err=True)
@@ -287,18 +319,48 @@ def main() -> None:
         raise SystemExit(FAULT) from None
 
 
+class _Ended(KeyboardInterrupt):
+    """A signal that asks the process to end: it is ended as by ^C, half-written files removed."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
 @contextmanager
-def _ending(output: str | None) -> Iterator[None]:
+def _signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise `_Ended`, unless somebody handles or ignores them already (nohup)."""
+
+    def end(number: int, _: object) -> None:
+        raise _Ended(number)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                before[number] = signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _ending(output: str | None, in_parts: bool = False) -> Iterator[None]:
     """What a command says, and with what status it ends, when it is broken off or its formats cannot be used."""
     from renshi.interchange.base import InterchangeError
 
     try:
-        yield
+        with _signals():
+            yield
     except InterchangeError as error:
         raise _fail(str(error)) from error
-    except KeyboardInterrupt:
-        typer.echo("renshi: interrupted" + (f"; {output} was not written" if output else ""), err=True)
-        raise typer.Exit(INTERRUPTED) from None
+    except KeyboardInterrupt as error:
+        rest = f"; what is finished in {output} stays, and --resume goes on with it" if in_parts else ""
+        rest = rest or (f"; {output} was not written" if output else "")
+        ended = isinstance(error, _Ended)
+        typer.echo(f"renshi: {'asked to end' if ended else 'interrupted'}{rest}", err=True)
+        raise typer.Exit(_SIGNAL + error.number if isinstance(error, _Ended) else INTERRUPTED) from None
     except BrokenPipeError:
         _drop_output()  # whoever read it has enough (| head)
         raise typer.Exit(BROKEN_PIPE) from None
@@ -435,7 +497,7 @@ def _check_encoding(encoding: str) -> None:
         raise _fail(f"encoding {encoding!r} is unknown; such as utf-8, gb18030, big5") from None
 
 
-def _load(model: str | None, **options: Any) -> Any:
+def _load(model: str | None, **options: Any) -> Extractor:
     from renshi.extractor import Extractor, ExtractorError
 
     try:
@@ -450,15 +512,22 @@ def _load(model: str | None, **options: Any) -> Any:
     return extractor
 
 
-def _documents(
-    names: list[str], encoding: str, output: str | None, text_column: str, id_column: str | None
-) -> tuple[Iterator[Document | Failure], Skipped]:
-    """The documents, and the count of what is no input, complete when they are read."""
-    from renshi.documents import Columns, read_documents
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What is read, and how."""
 
-    skipped = Skipped()
-    documents = read_documents(names, encoding, Columns(text_column, id_column), skipped)
-    return (_progress(documents) if _bar_fits(output) else documents), skipped
+    names: list[str]
+    encoding: str
+    text_column: str
+    id_column: str | None
+
+    def documents(self, output: str | None, start: int = 0) -> tuple[Iterator[Document | Failure], Skipped]:
+        """The documents behind the first `start`, and the count of what is no input, complete when they are read."""
+        from renshi.documents import Columns, read_documents
+
+        skipped = Skipped()
+        documents = read_documents(self.names, self.encoding, Columns(self.text_column, self.id_column), skipped, start)
+        return (_progress(documents) if _bar_fits(output) else documents), skipped
 
 
 def _say_skipped(skipped: Skipped) -> None:
@@ -479,17 +548,13 @@ def _write_all(
     from renshi.interchange.base import Report
 
     report = report or Report()
-    counts: dict[type, int] = {Record: 0, Failure: 0}
-    characters, started = 0, time.monotonic()
+    told = _Told()
     with _open_writer(output, writer_name, report) as (writer, flush):
         for item in items:
             written = writer.write(item) or item
             if output is None:
                 flush()
-            counts[type(written)] += 1
-            characters += len(written.text) if isinstance(written, Record) else 0
-            if isinstance(written, Failure) and counts[Failure] <= _SHOWN_FAILURES:
-                typer.echo(f"renshi: {written.message}", err=True)
+            told(written)
         writer.end()
         flush()
     if not _manners.quiet:
@@ -497,16 +562,101 @@ def _write_all(
             typer.echo(f"renshi: {sentence}", err=True)
     if skipped:
         _say_skipped(skipped)
-    if _manners.verbose:
-        seconds = time.monotonic() - started
-        speed = f"{characters:,} characters in {seconds:.1f} s, {characters / max(seconds, 1e-9):,.0f} a second"
-        typer.echo(f"renshi: {counts[Record]:,} records, {speed}", err=True)
-    if counts[Failure]:
-        more = counts[Failure] - _SHOWN_FAILURES
-        shown = f" ({more} not shown here)" if more > 0 else ""
-        others = "; the others were written" if counts[Record] else ""
-        typer.echo(f"renshi: {counts[Failure]} of {sum(counts.values())} documents failed{shown}{others}", err=True)
-    return FAILED if counts[Failure] or report.wrong else 0
+    told.sum_up()
+    return FAILED if told.failures or report.wrong else 0
+
+
+class _Told:
+    """Counts what is written, and says on standard error which documents failed."""
+
+    def __init__(self, records: int = 0, failures: int = 0) -> None:
+        """The counts that it begins with."""
+        self.records, self.failures = records, failures
+        self._before = (records, failures)
+        self._characters, self._started = 0, time.monotonic()
+
+    def __call__(self, item: Record | Failure) -> None:
+        if isinstance(item, Failure):
+            self.failures += 1
+            if self.failures - self._before[1] <= _SHOWN_FAILURES:
+                typer.echo(f"renshi: {item.message}", err=True)
+        else:
+            self.records += 1
+            self._characters += len(item.text)
+
+    def sum_up(self) -> None:
+        if _manners.verbose:
+            seconds = max(time.monotonic() - self._started, 1e-9)
+            speed = f"{self._characters:,} characters in {seconds:.1f} s, {self._characters / seconds:,.0f} a second"
+            typer.echo(f"renshi: {self.records - self._before[0]:,} records, {speed}", err=True)
+        if self.failures:
+            more = self.failures - min(self.failures - self._before[1], _SHOWN_FAILURES)
+            shown = f" ({more} not shown here)" if more > 0 else ""
+            others = "; the others were written" if self.records else ""
+            total = self.failures + self.records
+            typer.echo(f"renshi: {self.failures} of {total} documents failed{shown}{others}", err=True)
+
+
+def _goes_in_parts(output: str | None, format: str | None) -> bool:
+    """Whether OUT is a folder for parts, rather than a file or a folder that its format makes."""
+    from renshi.writers import FORMATS
+
+    if output is None or not (output.endswith(("/", os.sep)) or os.path.isdir(output)):  # noqa: PTH112 (a name too long)
+        return False
+    chosen = format or Path(output).suffix.lower().lstrip(".")
+    if _is_folder(chosen):
+        return False
+    if format not in (None, "jsonl") or (chosen in FORMATS and chosen != "jsonl"):
+        if Path(output).is_dir():
+            return False  # the check of OUT will tell
+        raise _fail(f"{output}: a folder gets parts, which are jsonl; to write {chosen}, name a file")
+    return True
+
+
+def _write_parts(
+    load: Callable[[], Extractor], reading: _Reading, output: str, resume: bool, part_documents: int | None
+) -> int:
+    """The exit status of a run into a folder; the model is loaded when the folder turns out to be free for it."""
+    from renshi.parts import PART_DOCUMENTS, PartsError, describe_inputs, describe_model, open_run
+
+    size = part_documents or PART_DOCUMENTS
+    for name in ("part-00000.jsonl", "manifest.json"):
+        _check_not_an_input(Path(output) / name, reading.names)
+    options = {
+        "encoding": reading.encoding,
+        "text_column": reading.text_column,
+        "id_column": reading.id_column,
+        "part_documents": size,
+    }
+    try:
+        with open_run(output, resume) as run:
+            inputs = describe_inputs(reading.names)
+            extractor = load()
+            run.begin({"inputs": inputs, "options": options, **describe_model(extractor)})
+            if resume and not _manners.quiet:
+                again = f"; {run.again} is gone or altered, and is made again with those behind it" if run.again else ""
+                state = "are finished, nothing is left to do" if run.finished else "were finished"
+                typer.echo(
+                    f"renshi: {output}: {run.documents:,} documents in {len(run.parts):,} parts {state}{again}",
+                    err=True,
+                )
+            told = _Told(run.documents - run.failures, run.failures)
+            if not run.finished:
+                documents, skipped = reading.documents(output, run.documents)
+                run.write(extractor.extract, documents, size, told)
+                run.finish(reading.names)
+                _say_skipped(skipped)
+            told.sum_up()
+            return FAILED if told.failures else 0
+    except PartsError as error:
+        raise _fail(str(error)) from error
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise _fail(
+            f"{output}: could not be written ({error.strerror or error}); what is finished there stays, and --resume goes "
+            "on with it"
+        ) from error
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -102,7 +102,14 @@ def _read_page(name: str, file: IO[bytes], encoding: str, _: Columns, *, suffix:
 
 
 def _read_json_lines(name: str, file: IO[bytes], _: str, columns: Columns) -> Iterator[Document | Failure]:
-    for number, line in enumerate(file, start=1):
+    return read_json_lines(name, file, columns)
+
+
+def read_json_lines(
+    name: str, lines: Iterable[bytes], columns: Columns, first: int = 1
+) -> Iterator[Document | Failure]:
+    """The documents of some lines of a file of JSON lines, of which the first has the number `first`."""
+    for number, line in enumerate(lines, start=first):
         place = f"{name}:{number}"
         decoded = _decode(
             place, line, "utf-8", "JSON lines are UTF-8, whatever --encoding says: save the file as UTF-8"

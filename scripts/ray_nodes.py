@@ -1,0 +1,124 @@
+"""What one more node of a Ray cluster brings, and what Ray costs: the same documents in one process and on one and two nodes
+of one core each, all on this machine.
+
+    python scripts/ray_nodes.py results/ray.json
+
+Each is timed with few documents and with many: the difference is the work, and what is left of the shorter time is the
+start (processes, imports, the model). On a machine of two cores, two nodes have all of it, so this shows the overhead of
+Ray, and that work is shared out; how far it goes on with many machines it cannot show.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+
+import ray
+import torch
+from ray.cluster_utils import Cluster
+
+from renshi import Extractor
+from renshi.documents import read_documents
+from renshi.integrations.ray import extract_files
+from renshi.markup import read_markup
+
+ROOT = Path(__file__).parents[1]
+FEW, MANY = 1, 3
+"""How often the documents of the corpus's test part are read."""
+PART_BYTES = 16_000
+REPETITIONS = 2
+
+
+def write_corpus(folder: Path, times: int) -> tuple[list[str], int, int]:
+    """Inputs, documents and characters."""
+    path = folder / f"{times}.jsonl"
+    texts = [read_markup(file).text for file in sorted((ROOT / "data/original/test").glob("*.txt"))] * times
+    path.write_text("".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts), encoding="utf-8")
+    return [str(path)], len(texts), sum(map(len, texts))
+
+
+def in_one_process(inputs: list[str], folder: Path) -> list[dict[str, Any]]:
+    torch.set_num_threads(1)
+    return [record.to_dict() for record in Extractor.from_pretrained(device="cpu").extract(read_documents(inputs))]
+
+
+def on_ray(inputs: list[str], folder: Path) -> list[dict[str, Any]]:
+    extract_files(inputs, folder, device="cpu", part_bytes=PART_BYTES)
+    parts = sorted(folder.glob("part-*.jsonl"))
+    return [json.loads(line) for part in parts for line in part.read_text(encoding="utf-8").splitlines()]
+
+
+def spans(records: list[dict[str, Any]]) -> list[list[tuple[int, int, str]]]:
+    return [[(entity["start"], entity["end"], entity["label"]) for entity in record["entities"]] for record in records]
+
+
+def measure(run: Callable[[list[str], Path], list[dict[str, Any]]], folder: Path, name: str) -> dict[str, Any]:
+    seconds: dict[int, list[float]] = {FEW: [], MANY: []}
+    found = {}
+    for repetition in range(REPETITIONS):
+        for times, measured in seconds.items():
+            inputs, _, _ = write_corpus(folder, times)
+            started = time.monotonic()
+            found[times] = run(inputs, folder / f"{name}-{times}-{repetition}")
+            measured.append(time.monotonic() - started)
+    _, documents, characters = write_corpus(folder, MANY - FEW)
+    few, many = (statistics.median(measured) for measured in seconds.values())
+    return {
+        "seconds_few": [round(value, 2) for value in seconds[FEW]],
+        "seconds_many": [round(value, 2) for value in seconds[MANY]],
+        "documents_per_second": round(documents / (many - few), 1),
+        "characters_per_second": round(characters / (many - few)),
+        "start_seconds": round(few - (many - few) * FEW / (MANY - FEW), 1),
+        "spans": spans(found[MANY]),
+    }
+
+
+def main(target: str) -> None:
+    results: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        results["one process, one thread"] = measure(in_one_process, folder, "plain")
+        node: dict[str, Any] = {"num_cpus": 1, "include_dashboard": False, "node_ip_address": "127.0.0.2"}
+        cluster = Cluster(initialize_head=True, head_node_args=node)
+        ray.init(cluster.address, logging_level=logging.ERROR, log_to_driver=False)
+        results["ray, one node of one core"] = measure(on_ray, folder, "one")
+        cluster.add_node(**node)
+        cluster.wait_for_nodes()
+        results["ray, two nodes of one core"] = measure(on_ray, folder, "two")
+        _, few, _ = write_corpus(folder, FEW)
+        _, many, _ = write_corpus(folder, MANY)
+        ray.shutdown()
+        cluster.shutdown()
+    all_spans = [result.pop("spans") for result in results.values()]
+    speed = {name: result["documents_per_second"] for name, result in results.items()}
+    plain, one, two = speed.values()
+    report = {
+        "documents": {"few": few, "many": many},
+        "results": results,
+        "one_node_to_one_process": round(one / plain, 2),
+        "two_nodes_to_one": round(two / one, 2),
+        "documents_with_other_spans": [
+            sum(a != b for a, b in zip(found, all_spans[0], strict=True)) for found in all_spans[1:]
+        ],
+        "cores": os.cpu_count(),
+        "processor": platform.processor() or platform.machine(),
+        "ray": ray.__version__,
+        "torch": torch.__version__,
+    }
+    Path(target).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(report, indent=1))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

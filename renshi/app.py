@@ -32,7 +32,7 @@ MAX_MB = 20
 DOWNLOADS = ("jsonl", "csv", "xlsx", "html")
 KINDS = ("PER", "TITLE", "ORG", "EVENT")
 """What can be shown or hidden: the labels, all events as one."""
-ENCODINGS = ("utf-8", "gb18030", "big5")
+ENCODINGS = ("auto", "utf-8", "gb18030", "big5")
 _GROUP = 8  # documents between two steps of the progress bar
 
 # ---- words ----

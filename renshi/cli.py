@@ -174,9 +174,11 @@ def extract(
     encoding: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="Encoding of .txt, .csv and .tsv files, standard input, and HTML that declares none."
+            metavar="NAME",
+            help="Encoding of .txt, .csv and .tsv files, standard input, and HTML that declares none: utf-8, gb18030, big5 … "
+            "auto: UTF-8, or GB18030, Big5 or UTF-16 where that is sure; else the file is refused.",
         ),
-    ] = "utf-8",
+    ] = "auto",
     text_column: TextColumn = "text",
     id_column: IdColumn = None,
     quiet: Quiet = False,
@@ -273,7 +275,7 @@ def suggest(
     ] = "table",
     model: Annotated[str | None, typer.Option("--model", "-m", metavar="NAME", help="Model folder or Hub id.")] = None,
     device: Device = "auto",
-    encoding: Annotated[str, typer.Option(metavar="NAME", help="Encoding of .txt files and standard input.")] = "utf-8",
+    encoding: Annotated[str, typer.Option(metavar="NAME", help="Encoding of .txt files, as for extract.")] = "auto",
     text_column: TextColumn = "text",
     id_column: IdColumn = None,
     quiet: Quiet = False,
@@ -492,7 +494,7 @@ def _check_not_an_input(path: Path, names: list[str]) -> None:
 
 def _check_encoding(encoding: str) -> None:
     try:
-        "".encode(encoding)
+        "".encode("utf-8" if encoding.lower() == "auto" else encoding)
     except (LookupError, UnicodeError):  # the encoding "undefined" raises the latter
         raise _fail(f"encoding {encoding!r} is unknown; such as utf-8, gb18030, big5") from None
 

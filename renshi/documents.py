@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+from renshi.encoding import AUTO, EncodingError, decode_text
 from renshi.inputs import Skipped, expand, explain
 from renshi.pages import PAGES, PageError, page_text
 from renshi.records import Document, Failure
@@ -22,7 +22,7 @@ __all__ = ["ACCEPTED", "SUFFIXES", "Columns", "Skipped", "accepts", "read_docume
 
 def read_documents(
     inputs: Sequence[str],
-    encoding: str = "utf-8",
+    encoding: str = AUTO,
     columns: Columns | None = None,
     skipped: Skipped | None = None,
     start: int = 0,
@@ -34,8 +34,8 @@ def read_documents(
             with ``text``, and ``id`` if it has one, a line), ``.csv``, ``.tsv`` and ``.parquet`` files (one a row); folders
             of such files, at any depth, and patterns such as ``pages/**/*.txt``. All but ``.docx``, ``.pdf`` and
             ``.parquet`` may be packed: ``.gz`` or ``.zst`` behind the suffix. ``-`` is standard input, one document.
-        encoding: Of the text files, of standard input, of ``.csv`` and ``.tsv``, and of HTML that declares none. JSON lines
-            are UTF-8 by definition, and Parquet's texts too.
+        encoding: Of the text files, of standard input, of ``.csv`` and ``.tsv``, and of HTML that declares none; ``auto``
+            finds it out where that is sure (`renshi.encoding`). JSON lines are UTF-8 by definition, and Parquet's texts too.
         columns: Which columns of a table, or keys of a JSON line, are the text and the id.
         skipped: Counts the files in folders and patterns that are no input.
         start: How many documents to pass over at the beginning; files of one document are then not even opened.
@@ -152,18 +152,10 @@ def _kind(value: object) -> str:
 
 
 def _decode(name: str, data: bytes, encoding: str, advice: str = "") -> Document | Failure:
-    utf8 = codecs.lookup(encoding).name == "utf-8"
-    skipped = len(codecs.BOM_UTF8) if utf8 and data.startswith(codecs.BOM_UTF8) else 0
     try:
-        return Document(name, data[skipped:].decode(encoding))
-    except UnicodeDecodeError as error:
-        position = error.start + skipped
-        if not advice and utf8:
-            advice = "save the file as UTF-8, or name its encoding, such as --encoding gb18030"
-        elif not advice:
-            advice = "name the encoding that it is in, such as --encoding utf-8"
-        message = f"{name}: byte {position} (0x{data[position]:02x}) is not valid {encoding}; {advice}"
-        return Failure(name, "UnicodeDecodeError", message)
+        return Document(name, decode_text(data, encoding, advice))
+    except EncodingError as error:
+        return Failure(name, "UnicodeDecodeError", f"{name}: {error}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ import zipfile
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from renshi.encoding import AUTO, EncodingError, decode_text
+
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup
     from bs4.element import PageElement
@@ -227,7 +229,9 @@ def _decode_html(data: bytes, encoding: str) -> str:
         if data.startswith(mark):
             data, name, source = data[len(mark) :], marked, "as its first bytes say; save it as UTF-8"
     try:
-        return data.decode(name)
+        return decode_text(data) if name.lower() == AUTO else data.decode(name)
+    except EncodingError as error:
+        raise PageError(str(error)) from error
     except LookupError:
         raise PageError(f"declares the encoding {declared!r}, which is unknown; save it as UTF-8") from None
     except UnicodeDecodeError as error:

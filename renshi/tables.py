@@ -8,8 +8,9 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
+from renshi.encoding import AUTO, detect_beginning
 from renshi.records import Document, Failure
 from renshi.streams import ReadError
 
@@ -48,6 +49,9 @@ def _listed(names: Sequence[str], most: int = 20) -> str:
     return ", ".join(map(repr, names[:most])) + (" …" if len(names) > most else "") if names else "none"
 
 
+_BEGINNING = 1 << 16  # bytes from which the encoding is found out
+
+
 def read_csv(
     name: str, file: IO[bytes], encoding: str, columns: Columns, delimiter: str = ","
 ) -> Iterator[Document | Failure]:
@@ -57,6 +61,9 @@ def read_csv(
     Raises:
         ReadError: There is no such column, or the encoding cannot go on after an error.
     """
+    if encoding.lower() == AUTO:
+        beginning = io.BufferedReader(cast("io.RawIOBase", file), _BEGINNING)
+        file, encoding = beginning, detect_beginning(beginning.peek(_BEGINNING))
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_FIELD))  # of the process; the default is 131,072
     known = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
     # Bytes that are not of the encoding come through as escapes, so that they cost their own row only.

@@ -143,3 +143,14 @@ def test_standard_input_is_one_document(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("sys.stdin", None)
     message = "-: standard input is closed; name a file, or send one: < page.txt"
     assert read("-") == [Failure("-", "ValueError", message)]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030", "utf-16"])
+def test_a_tables_encoding_is_found_out(tmp_path: Path, encoding: str) -> None:
+    text = "省学会会长王进龙出席成立大会并致辞，山西省肿瘤医院承办"
+    file = tmp_path / "pages.csv"
+    file.write_bytes(("id,text\n" + "".join(f"{n},{text}{n}\n" for n in range(9000))).encode(encoding))
+    documents = list(read_documents([str(file)]))
+    assert documents[0] == Document("0", f"{text}0")
+    assert documents[-1] == Document("8999", f"{text}8999")
+    assert len(documents) == 9000

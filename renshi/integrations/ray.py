@@ -401,9 +401,7 @@ class _Parts:
         os.chdir(here)  # names are as they were given, and documents are called by them
         self._folder, self._encoding, self._columns = Path(folder), encoding, Columns(**columns)
         if not (self._folder / _MANIFEST).exists():
-            raise ClusterError(
-                f"{folder}: is not there on {platform.node()}; name a folder that all machines share"
-            )
+            raise ClusterError(f"{folder}: is not there on {platform.node()}; name a folder that all machines share")
         self._extractor = Extractor.from_pretrained(model, **options)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:

@@ -155,6 +155,18 @@ CASES: tuple[Case, ...] = (
     # ---- bytes ----
     Case("byte order mark, UTF-8", codecs.BOM_UTF8 + GOOD.encode(), [GOOD]),
     Case("two byte order marks", codecs.BOM_UTF8 * 2 + GOOD.encode(), ["\ufeff" + GOOD]),
+    *(
+        Case(f"{script} in {encoding} without a mark", content.encode(encoding), [content])
+        for script, content in (("Simplified", NEWS), ("Traditional", TRADITIONAL))
+        for encoding in ("gb18030", "big5hkscs", "utf-16-le", "utf-16-be")
+        if encoding != "big5hkscs" or content is TRADITIONAL
+    ),
+    *(
+        Case(f"byte order mark, {encoding}", ("\ufeff" + GOOD).encode(encoding), [GOOD])
+        for encoding in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be", "gb18030")
+    ),
+    refused("two characters in GB18030", "会长".encode("gb18030"), "not valid utf-8, and no other encoding is sure .*会长"),
+    refused("Russian in KOI8-R", "новости о людях".encode("koi8-r"), "is not valid utf-8"),
     Case("a byte order mark alone", codecs.BOM_UTF8, [""]),
     text("CR LF", GOOD.replace("，", "，\r\n") + "\r\n"),
     refused("cut inside a character", GOOD.encode()[:-1], "not valid utf-8"),
@@ -212,8 +224,9 @@ CASES: tuple[Case, ...] = (
 LARGE_CASES: tuple[Case, ...] = (
     large("a megabyte without a punctuation mark", lambda: "省学会会长王进龙出席成立大会" * 24_000),
     large("ten megabytes of one character", lambda: "会" * 3_333_333),
-    large("ten megabytes of one letter", lambda: "a" * 10_000_000),
+    large("three megabytes of one letter", lambda: "a" * 3_000_000),
     large("ten megabytes of blanks", lambda: " " * 10_000_000),
+    large("three megabytes of line breaks", lambda: "\r\n" * 1_500_000),
     large("100,000 line breaks", lambda: ("会长\n" + "\n" * 9) * 10_000),
     large("a million commas, half-width", lambda: "," * 1_000_000),
     large("a megabyte of nonsense", lambda: mixed(7, 300_000)),
@@ -226,7 +239,7 @@ LARGE_CASES: tuple[Case, ...] = (
         ".jsonl",
     ),
     Case("a JSON line of 50 MB that is none", lambda: b'{"text": "' + b"x" * 50_000_000, [re.compile("is not JSON")], ".jsonl"),
-    page("text at each of 100,000 depths", "<div>x" * 100_000, "x\n" * 100_000),
+    page("text at each of 20,000 depths", "<div>x" * 20_000, "x\n" * 20_000),
     page("50,000 tags that never end", "<a <b='" * 50_000, None),
     page("50,000 comments that never end", "<!-- x>" * 50_000, None),
 )  # fmt: skip

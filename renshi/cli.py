@@ -175,8 +175,8 @@ def extract(
         str,
         typer.Option(
             metavar="NAME",
-            help="Encoding of .txt, .csv and .tsv files, standard input, and HTML that declares none: utf-8, gb18030, big5 … "
-            "auto: UTF-8, or GB18030, Big5 or UTF-16 where that is sure; else the file is refused.",
+            help="Encoding of .txt, .csv and .tsv files, standard input, and HTML that declares none: utf-8, gb18030, "
+            "big5 … auto: UTF-8, or GB18030, Big5 or UTF-16 where that is sure; else the file is refused.",
         ),
     ] = "auto",
     text_column: TextColumn = "text",

@@ -1,7 +1,7 @@
-"""Coverage-guided fuzzing of what reads strangers' bytes: python -m scripts.fuzz TARGET --seconds N (pip install "renshi[fuzz]").
+"""Coverage-guided fuzzing of what reads strangers' bytes: python -m scripts.fuzz TARGET --seconds N (needs renshi[fuzz]).
 
 Atheris mutates inputs towards code that was not reached yet. A target states what must hold of any input; what breaks it is
-written to build/fuzz/ (`crash-…`), and belongs into the tests with its cause fixed. Not run by the tests: a minute finds little.
+written to build/fuzz/ (`crash-…`), and belongs into the tests with its cause fixed. No test runs it: a minute finds little.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def decode(data: bytes) -> None:
     width = len(TAGS)
     tokens = max(2, min(64, len(data) // width))
     values = np.frombuffer(data[: tokens * width].ljust(tokens * width, b"\0"), np.int8)
-    logits = values.astype(np.float32).reshape(1, tokens, width) / 8
+    logits = values.astype(np.float32).reshape(1, tokens, width) / np.float32(8)
     spans = decode(logits, np.array([tokens]))
     assert ((spans.start > 0) & (spans.start < spans.end) & (spans.end < tokens)).all()
     assert (spans.end[:-1] <= spans.start[1:]).all()
@@ -107,14 +108,10 @@ def model_folder(data: bytes) -> None:
 
     (path := _file.with_name("config.json")).write_bytes(data)
     (weights := _file.with_name("model.safetensors")).write_bytes(len(data).to_bytes(8, "little") + data)
-    try:
+    with suppress(ValueError):
         compare_weights(weights, {"num_hidden_layers": 2, "id2label": {"0": "O"}})
-    except ValueError:
-        pass
-    try:
+    with suppress(ExtractorError):
         check_config(read_json(path), path)
-    except ExtractorError:
-        pass
 
 
 TARGETS: dict[str, Callable[[bytes], Any]] = {
@@ -130,13 +127,14 @@ TARGETS: dict[str, Callable[[bytes], Any]] = {
 
 SEEDS = (
     "省学会会长王进龙出席成立大会。\n“并州论坛”(CACA)，３月，協(xié)會　王 强\r\n\u200d\ufe0f".encode(),
-    '{"id": "a", "text": "会长", "entities": [{"start": 0, "end": 2, "text": "会长", "label": "TITLE", "score": 1}]}\n'.encode(),
+    '{"id": "a", "text": "会长", "entities": [{"start": 0, "end": 2, "text": "会长", "label": "TITLE"}]}\n'.encode(),
     "<p hidden>会<pre> x </pre><!-- --><script></script></p>".encode(),
     "{会长|TITLE}\\{\nROLE 王 || 会长 || -\n".encode(),
     "T1\tTITLE 0 2\t会长\nR1\tholds Arg1:T1 Arg2:T2\n".encode(),
     "-DOCSTART-\ta\t_\tO\n\n会\t_\tB-TITLE\n长\t\\n\tI-TITLE\n".encode(),
-    '[{"data": {"text": "会长"}, "annotations": [{"result": [{"id": "e", "type": "labels", "value": {"start": 0, "end": 2, "labels": ["TITLE"]}}]}]}]'.encode(),
-    '{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}'.encode(),
+    '[{"data": {"text": "会长"}, "annotations": [{"result": ['
+    '{"id": "e", "type": "labels", "value": {"start": 0, "end": 2, "labels": ["TITLE"]}}]}]}]'.encode(),
+    b'{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}',
 )  # fmt: skip
 
 _file = Path(tempfile.gettempdir()) / "renshi-fuzz"

@@ -137,20 +137,48 @@ def index() -> str:
 
 
 def speed() -> str:
-    """renshi against the plain pipeline."""
+    """renshi and other engines on mixed documents, side by side."""
     report = load("benchmark")
-    rows = ["| engine | characters/s |", "| --- | ---: |"]
-    rows += [
-        f"| {name} | {report['characters'] / seconds:,.0f} |" for name, seconds in report["seconds_median"].items()
-    ]
-    ratios = "; ".join(
-        f"{dtype}: **{ratio:.2f}** times the pipeline's best" for dtype, ratio in report["ratios"].items()
+    parts = []
+    for size, title in (("default", "The model in the package"), ("base", "A random 12×768")):
+        kind = report["sizes"][size]["mixed"]
+        rows = [
+            f"{title}, {kind['documents']} documents of {kind['characters']:,} characters:\n",
+            "| engine | characters/s | CPU seconds | in the network | padding | of the ceiling | spans that differ |",
+            "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        ]
+        for name, row in kind["engines"].items():
+            top = f"{row['share_of_ceiling']:.0%}" if row["share_of_ceiling"] else "–"
+            rows.append(
+                f"| {name} | {row['characters_per_second']:,} | {row['cpu_seconds']:.1f} | {row['share_in_network']:.0%} | "
+                f"{row['padding']:.1%} | {top} | {row['spans_that_differ']} of {row['spans']} |"
+            )
+        ratios = (f"**{ratio:.2f}** ({precisions})" for precisions, ratio in kind["ratios"].items())
+        tops = ", ".join(f"{value:g} GFLOP/s in {dtype}" for dtype, value in kind["ceiling_gigaflops"].items())
+        parts.append("\n".join(rows) + f"\n\nrenshi to the best pipeline: {', '.join(ratios)}. Ceiling: {tops}.")
+    about = report["conditions"]
+    libraries = ", ".join(f"{name} {about[name]}" for name in LIBRARIES if name in about)
+    parts.append(
+        f"{about['processor']} ({about['instructions']}), {about['threads']} threads, median of {report['repetitions']}; "
+        f"{libraries}."
     )
-    conditions = (
-        f"{report['documents']} documents, {report['characters']:,} characters, {report['threads']} threads, "
-        f"median of {report['repetitions']}, torch {report['torch']}, transformers {report['transformers']}."
+    return "\n\n".join(parts)
+
+
+def stages() -> str:
+    """Where the seconds go."""
+    report = load("stages")
+    rows = ["| stage | share |", "| --- | ---: |"]
+    rows += [f"| {stage} | {share:.1%} |" for stage, share in report["shares"].items()]
+    rate = report["characters"] / report["seconds"]
+    about = report["conditions"]
+    return "\n".join(
+        [
+            *rows,
+            "",
+            f"{rate:,.0f} characters a second, {about['dtype']}, {about['threads']} threads, {about['processor']}.",
+        ]
     )
-    return "\n".join([*rows, "", f"{ratios}. {conditions}"])
 
 
 def onnx(report: Results | None = None) -> str:

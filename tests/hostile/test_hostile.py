@@ -252,8 +252,9 @@ def check_format(name: str, source: Path, target: Path) -> None:
 
 @pytest.fixture(scope="module")
 def short_records(folder: Path, records: Path) -> Path:
-    """Those of them that are written in a moment."""
-    lines = [json.dumps(item) + "\n" for item in read_records(records) if len(item.get("text", "")) < 400]
+    """Those of them that are written in a moment, the good document once."""
+    items = {item["id"] + str(item.get("text")): item for item in read_records(records)}.values()
+    lines = [json.dumps(item) + "\n" for item in items if len(item.get("text", "")) < 300]
     (path := folder / "short.jsonl").write_text("".join(lines), encoding="utf-8")
     return path
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import json
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,8 @@ from hypothesis import strategies as st
 
 from renshi.encoding import CANDIDATES, EncodingError, decode_text, detect
 from tests.hostile.corpus import NEWS, TRADITIONAL
+
+ROOT = Path(__file__).parents[1]
 
 CHINESE = [NEWS, TRADITIONAL, NEWS.replace("，", "\r\n"), "2024年1月24日 " + NEWS, "<p>" + NEWS + "</p>", NEWS * 500]
 
@@ -91,3 +95,18 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
 )
 def test_control_characters_are_text(text: str) -> None:
     assert decode_text(text.encode()) == text
+
+
+def test_the_figures_of_the_documents() -> None:
+    """docs/reliability.md has what scripts/encodings.py measured: all encodings of a length together."""
+    rows = json.loads((ROOT / "results/encodings.json").read_text())
+    page = (ROOT / "docs/reliability.md").read_text(encoding="utf-8")
+    for length in {row["bytes"] for row in rows}:
+        cells = [length]
+        for detector in ("renshi", "charset-normalizer"):
+            chosen = [row for row in rows if (row["bytes"], row["detector"]) == (length, detector)]
+            keys = (
+                ("texts", "recognized", "refused", "wrong") if len(cells) == 1 else ("recognized", "refused", "wrong")
+            )
+            cells += [sum(row[key] for row in chosen) for key in keys]
+        assert f"| {' | '.join(map(str, cells))} |" in page

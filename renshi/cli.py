@@ -181,12 +181,44 @@ def extract(
     ] = "auto",
     text_column: TextColumn = "text",
     id_column: IdColumn = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help='local, or ray: parts of the input on many machines, into the folder OUT (pip install "renshi\\[ray]").',
+        ),
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Of the Ray cluster. Default: RAY_ADDRESS; else one of this machine for this run."
+        ),
+    ] = None,
+    actors: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Models in the Ray cluster. Default: as many as it has room for."),
+    ] = None,
+    actor_cpus: Annotated[float, typer.Option(metavar="X", min=0, help="Cores of one of them, its threads.")] = 1,
+    actor_gpus: Annotated[float, typer.Option(metavar="X", min=0, help="GPUs of one of them.")] = 0,
+    part_mb: Annotated[
+        float, typer.Option(metavar="X", min=0.001, help="Engine ray: MiB of input in one part of the folder.")
+    ] = 16,
     quiet: Quiet = False,
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """Read persons, titles, organizations, events and roles in documents."""
     names = _inputs(files)
+    if _is_ray(engine, output, format, address=address, actors=actors):
+        _check_encoding(encoding)
+        _check_not_an_input(Path(str(output)), names)
+        model_options: dict[str, Any] = {"revision": revision, "backend": backend, "device": device, "dtype": dtype}
+        model_options |= {"batch_tokens": batch_tokens, "min_score": min_score}
+        cluster: dict[str, Any] = {"address": address, "actors": actors, "cpus": actor_cpus, "gpus": actor_gpus}
+        cluster |= {"resume": resume, "part_bytes": int(part_mb * (1 << 20))}
+        with _ending(output, in_parts=True):
+            reading = _Reading(names, encoding, text_column, id_column)
+            raise typer.Exit(_extract_on_ray(reading, str(output), model, **cluster, **model_options))
     _check_encoding(encoding)
     in_parts = _goes_in_parts(output, format)
     if not in_parts:
@@ -497,6 +529,46 @@ def _check_encoding(encoding: str) -> None:
         "".encode("utf-8" if encoding.lower() == "auto" else encoding)
     except (LookupError, UnicodeError):  # the encoding "undefined" raises the latter
         raise _fail(f"encoding {encoding!r} is unknown; such as utf-8, gb18030, big5") from None
+
+
+def _is_ray(engine: str, output: str | None, format: str | None, **of_ray: Any) -> bool:
+    """Whether a Ray cluster does the work; what does not go with the engine is refused."""
+    if engine not in ("local", "ray"):
+        raise _fail(f"engine {engine!r} is unknown; engines are local, ray")
+    if engine == "local":
+        for name, value in of_ray.items():
+            if value is not None:
+                raise _fail(f"--{name} goes with --engine ray")
+        return False
+    if output is None or (Path(output).exists() and not Path(output).is_dir()):
+        raise _fail("engine ray writes parts into a folder: -o records/")
+    if format not in (None, "jsonl"):
+        raise _fail(f"engine ray writes jsonl, not {format}; renshi convert makes other formats of it")
+    return True
+
+
+def _extract_on_ray(reading: _Reading, output: str, model: str | None, **options: Any) -> int:
+    """The exit status."""
+    from renshi.documents import Columns
+    from renshi.extractor import ExtractorError
+    from renshi.integrations.ray import ClusterError, extract_files
+
+    skipped, columns = Skipped(), Columns(reading.text_column, reading.id_column)
+    options |= {"encoding": reading.encoding, "columns": columns, "skipped": skipped}
+    try:
+        result = extract_files(reading.names, output, model, **options)
+    except (ClusterError, ExtractorError, ImportError) as error:
+        raise _fail(str(error)) from error
+    for message in result.messages:
+        typer.echo(f"renshi: {message}", err=True)
+    _say_skipped(skipped)
+    if _manners.verbose:
+        typer.echo(f"renshi: {result.documents - result.failed:,} records in {result.parts:,} parts", err=True)
+    if result.failed:
+        more = result.failed - len(result.messages)
+        shown = f" ({more} not shown here)" if more > 0 else ""
+        typer.echo(f"renshi: {result.failed} of {result.documents} documents failed{shown}", err=True)
+    return FAILED if result.failed else 0
 
 
 def _load(model: str | None, **options: Any) -> Extractor:

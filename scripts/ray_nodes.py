@@ -98,7 +98,7 @@ def main(target: str) -> None:
         results["ray, two nodes of one core"] = measure(on_ray, folder, "two")
         _, few, _ = write_corpus(folder, FEW)
         _, many, _ = write_corpus(folder, MANY)
-        ray.shutdown()
+        ray.shutdown()  # type: ignore[no-untyped-call]
         cluster.shutdown()
     all_spans = [result.pop("spans") for result in results.values()]
     speed = {name: result["documents_per_second"] for name, result in results.items()}

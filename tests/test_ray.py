@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import subprocess
 import sys
 import threading
 import time
@@ -12,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from renshi import Extractor
+from renshi.cli import app
 from renshi.documents import read_documents
 from renshi.frames import need
 from renshi.integrations import ray as module
@@ -136,6 +140,29 @@ def test_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         extract_dataset(None)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--engine", "spark"], "engine 'spark' is unknown; engines are local, ray"),
+        (["--actors", "2"], "--actors goes with --engine ray"),
+        (["--engine", "ray"], "engine ray writes parts into a folder: -o records/"),
+        (["--engine", "ray", "-o", "out", "-f", "csv"], "engine ray writes jsonl, not csv; renshi convert makes other"),
+        (["--engine", "ray", "-o", "out"], 'ray is not installed: pip install "renshi[ray]"'),
+    ],
+)
+def test_the_command_refuses_what_does_not_go_together(
+    arguments: list[str], sentence: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.chdir(tmp_path)
+    Path("page.txt").write_text(PAGE, encoding="utf-8")
+    result = CliRunner().invoke(app, ["extract", "page.txt", *arguments])
+    assert result.exit_code == 2
+    assert sentence in result.stderr
+    assert not Path("out").exists()
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """Two nodes of one core each, the head among them, on the loopback device."""
@@ -183,6 +210,24 @@ def test_a_data_set_has_the_columns_of_its_records(cluster: Any, tmp_path: Path,
     keys = ("text", "entities", "roles", "rosters", "event_types")
     ok = [{"id": "", **{key: row[key] for key in keys}} for row in rows if not row["error"]]
     same(ok, [{"id": "", **{key: record[key] for key in keys}} for record in expected])
+
+
+@pytest.mark.slow
+def test_the_command_makes_a_cluster_of_this_machine(tmp_path: Path, tiny_model: Path) -> None:
+    """In a process of its own, names relative to its folder; what it leaves is what one process finds, and no process."""
+    corpus(tmp_path / "in", 60)
+    options = ["--engine", "ray", "-o", "out/", "--actors", "2", "--part-mb", "0.005", "--dtype", "float32"]
+    command = [sys.executable, "-m", "renshi", "extract", "in", "nowhere.txt", *options, "--model", str(tiny_model)]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    assert "renshi: nowhere.txt: there is no such file; check the name and the folder" in done.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        expected = plain(["in", "nowhere.txt"], tiny_model)
+    same(written(tmp_path / "out"), expected)
+    failed = sum("error" in record for record in expected)
+    assert f"renshi: {failed} of {len(expected)} documents failed" in done.stderr
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ import json
 import logging
 import os
 import platform
+import re
 import sys
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,13 +34,14 @@ from renshi.documents import Columns, Skipped, accepts, read_documents, read_jso
 from renshi.extractor import Extractor
 from renshi.frames import need
 from renshi.inputs import expand, explain
+from renshi.model import find_model
 from renshi.records import Document, Failure, Record
 from renshi.writers import JsonlWriter
 
 __all__ = ["PART_BYTES", "ClusterError", "Result", "extract_dataset", "extract_files"]
 
 PART_BYTES = 16 << 20
-"""Of input in one part: a minute of a core's work, so that a part that is done again costs little and its start nothing."""
+"""Of input in one part: minutes of a core's work, so that a part that is done again costs little, and its start nothing."""
 
 _SHOWN_FAILURES = 20
 _MANIFEST = "manifest.jsonl"
@@ -132,7 +134,7 @@ class _Batches:
         documents = (Document(str(number), text) for number, text in enumerate(table.column(self._text).to_pylist()))
         records = [record.to_dict() for record in self._extractor.extract(documents)]
         for name, type_ in types.items():
-            empty = None if name == "error" else []
+            empty: Any = None if name == "error" else []
             values = pyarrow.array([record.get(name, empty) for record in records], type_)
             table = table.append_column(self._prefix + name, values)
         return table
@@ -203,10 +205,12 @@ def extract_files(
 
     Raises:
         ImportError: ray is not installed; the message says what to install.
+        ExtractorError: There is no such model.
         ClusterError: There is no such cluster, the folder holds something else, or a machine does not see a file.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before the import; Ray reports to its makers otherwise
     ray, data = need("ray", "ray"), need("ray.data", "ray")
+    find_model(model, options.get("revision"))
     parts = _plan(inputs, part_bytes, skipped)
     settings = [None if model is None else os.fspath(model), encoding, asdict(columns or Columns()), options]
     folder = Path(output).absolute()
@@ -220,7 +224,7 @@ def extract_files(
         room = _room(ray.cluster_resources(), cpus, gpus)
         context = data.DataContext.get_current()
         context.enable_progress_bars = False
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # the error is raised
         rows = [
             {"part": number, "pieces": json.dumps([asdict(piece) for piece in parts[number]])} for number in waiting
         ]
@@ -273,16 +277,11 @@ def _room(resources: Mapping[str, float], cpus: float, gpus: float) -> int:
 
 
 def _root(error: BaseException) -> str:
-    """What Ray's error wraps."""
-    while True:
-        inner = getattr(error, "cause", None) or error.__cause__
-        if not isinstance(inner, BaseException):
-            return (
-                str(error)
-                if isinstance(error, (ClusterError, ValueError, OSError))
-                else f"{type(error).__name__}: {error}"
-            )
-        error = inner
+    """What a Ray error is about: the sentence of the error that it wraps, or the last line of a traceback in its text."""
+    while isinstance(cause := getattr(error, "cause", None), BaseException):
+        error = cause
+    line = (str(error).strip() or type(error).__name__).split("\n")[-1]
+    return re.sub(r"^[\w.]+Error: ", "", line)
 
 
 def _plan(inputs: Sequence[str], part_bytes: int, skipped: Skipped | None) -> list[list[_Piece]]:

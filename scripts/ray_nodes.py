@@ -98,8 +98,8 @@ def main(target: str) -> None:
         results["ray, two nodes of one core"] = measure(on_ray, folder, "two")
         _, few, _ = write_corpus(folder, FEW)
         _, many, _ = write_corpus(folder, MANY)
-        ray.shutdown()  # type: ignore[no-untyped-call]
-        cluster.shutdown()
+        ray.shutdown()
+        cluster.shutdown()  # type: ignore[no-untyped-call]
     all_spans = [result.pop("spans") for result in results.values()]
     speed = {name: result["documents_per_second"] for name, result in results.items()}
     plain, one, two = speed.values()

@@ -41,7 +41,7 @@ def corpus(folder: Path, lines: int) -> list[str]:
             )
     for number in range(3):
         (folder / f"{number}.txt").write_text(PAGE * number, encoding="utf-8")
-    (folder / "big5.txt").write_bytes("學會".encode("big5"))
+    (folder / "broken.txt").write_bytes(b"\xff\xff\xff")
     pyarrow, parquet = need("pyarrow", "ray"), need("pyarrow.parquet", "ray")
     texts = [None if number == 5 else PAGE[number % 11 :] for number in range(lines // 4)]
     parquet.write_table(pyarrow.table({"text": texts}), folder / "table.parquet", row_group_size=16)
@@ -76,7 +76,7 @@ def test_the_plan_covers_the_input_once_and_in_order(tmp_path: Path) -> None:
     for size in (100, 999, 5000, 1 << 20):
         parts = module._plan(inputs, size, None)
         reader = module._Parts.__new__(module._Parts)
-        reader._encoding, reader._columns = "utf-8", module.Columns()
+        reader._encoding, reader._columns = "auto", module.Columns()
         pieces = [module._Piece(**json.loads(json.dumps(module.asdict(piece)))) for part in parts for piece in part]
         assert [item for piece in pieces for item in reader._read(piece)] == whole
         assert len(parts) == 1 if size == 1 << 20 else len(parts) > 10_000 // size

@@ -180,7 +180,7 @@ def extract_files(
     gpus: float = 0,
     resume: bool = False,
     part_bytes: int = PART_BYTES,
-    encoding: str = "utf-8",
+    encoding: str = "auto",
     columns: Columns | None = None,
     skipped: Skipped | None = None,
     **options: Any,

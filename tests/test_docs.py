@@ -55,13 +55,15 @@ def test_pipes_run(tmp_path: Path) -> None:
     (tmp_path / "page.txt").write_text("省学会会长王进龙出席成立大会。", encoding="utf-8")
     (tmp_path / "pages.jsonl").write_text('{"text": "省学会会长王进龙出席。"}\n{"txt": ""}\n', encoding="utf-8")
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    [script] = blocks(ROOT / "docs/batch.md", "bash")
+    script = "\n".join(blocks(ROOT / "docs/batch.md", "bash"))
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, env=os.environ | {"PATH": path, "OMP_NUM_THREADS": "1"},
         capture_output=True, text=True, encoding="utf-8", timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[0] == "1"  # one record is a failure
+    lines, failures = done.stdout.splitlines()[:2]
+    assert (lines.strip(), failures) == ("2", "1")  # one record in the parts, one in the file, is a failure
+    assert {path.name for path in (tmp_path / "records").iterdir()} == {"manifest.json", "part-00000.jsonl"}
     assert "会长  王进龙" in done.stdout
     assert "pages.jsonl:2" in (tmp_path / "errors.txt").read_text(encoding="utf-8")
 

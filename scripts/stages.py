@@ -17,11 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmark import ROOT, conditions, endless, read_pages
+
 import renshi.extractor
 from renshi import Extractor, Record
 from renshi.encode import Encoder
 from renshi.writers import FORMATS
-from scripts.benchmark import ROOT, conditions, endless, read_pages
 
 STAGES = {
     "normalization": "normalize",

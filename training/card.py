@@ -41,6 +41,8 @@ SETS_ZH: dict[str, str] = {
     "msra/test.bio": "MSRA 测试集（人物、机构）",
 }
 
+LIBRARIES = ("torch", "transformers", "onnxruntime", "openvino")
+
 _BLOCK = re.compile(
     r"(?P<open><!--|#) results: (?P<name>[\w-]+)(?P<close> -->)?\n.*?(?=(?:<!-- end -->|# end\n))", re.DOTALL
 )
@@ -213,7 +215,7 @@ def calibration() -> str:
 
 BLOCKS: dict[str, Callable[[], str]] = {
     "summary": summary, "summary-zh": summary_zh, "labels": labels, "roles": roles, "slices": slices, "index": index,
-    "speed": speed, "onnx": onnx, "calibration": calibration,
+    "speed": speed, "stages": stages, "onnx": onnx, "calibration": calibration,
 }  # fmt: skip
 
 

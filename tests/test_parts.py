@@ -98,7 +98,7 @@ def test_parts_and_a_manifest(pages: Path, tmp_path: Path) -> None:
     manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
     assert (manifest["documents"], manifest["failures"], manifest["finished"]) == (12, 2, True)
     assert [(part["documents"], part["failures"]) for part in manifest["parts"]] == [(5, 1), (5, 0), (2, 1)]
-    assert manifest["options"] == {"encoding": "utf-8", "text_column": "text", "id_column": None, "part_documents": 5}
+    assert manifest["options"] == {"encoding": "auto", "text_column": "text", "id_column": None, "part_documents": 5}
     assert manifest["inputs"][0]["files"] == 3
     if os.name != "nt":
         sums = "".join(f"{part['sha256']}  {part['name']}\n" for part in manifest["parts"])

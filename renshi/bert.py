@@ -126,8 +126,8 @@ class Bert:
 
 
 def _round_up(tokens: int) -> int:
-    """To five significant bits, 6 % more at most. oneDNN makes and keeps a program for every number of rows that it meets, and
-    the allocator a block for every size: with numbers as they come, memory grew for hours."""
+    """To five significant bits, 6 % more at most. oneDNN makes and keeps a program for every number of rows that it meets,
+    and the allocator a block for every size: with numbers as they come, memory grew for hours."""
     step = 1 << max(0, tokens.bit_length() - 5)
     return -(-tokens // step) * step
 

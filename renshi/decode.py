@@ -1,9 +1,9 @@
 """Logits to spans: the best tag sequence in which no I- stands without its B-, found without a loop over tags.
 
 Of all tag sequences the decoder returns the most probable one that is legal in BIO. Where the best tag of every token
-already makes a legal sequence, that is the answer (no legal sequence can beat the unconstrained one); only the rest is
-searched, and there the transition matrix has so much structure that a step costs O(tags): ``O`` and ``B-`` follow
-anything, so they need one maximum over all tags, and ``I-x`` follows only ``B-x`` and ``I-x``.
+already makes a legal sequence, that is the answer (no legal sequence can beat the unconstrained one); only what lies
+around the rest is searched, and there the transition matrix has so much structure that a step costs O(tags): ``O`` and
+``B-`` follow anything, so they need one maximum over all tags, and ``I-x`` follows only ``B-x`` and ``I-x``.
 """
 
 from __future__ import annotations
@@ -103,41 +103,67 @@ def best_tags(logits: NDArray[np.float32], lengths: NDArray[np.int64]) -> NDArra
     tags: NDArray[np.int64] = logits.argmax(axis=-1)
     tags[first] = tags[first + lengths - 1] = 0
     before = np.concatenate([[0], tags[:-1]])  # a row ends with O, so none reaches into the next
-    illegal = (tags > 0) & (tags % 2 == 0) & (before != tags) & (before != tags - 1)
-    rows = np.unique(np.searchsorted(first, np.flatnonzero(illegal), side="right") - 1)
-    if len(rows):
-        real = np.arange(lengths[rows].max()) < lengths[rows, None]
-        places = (first[rows, None] + np.arange(real.shape[1]))[real]
-        padded = np.zeros((*real.shape, logits.shape[1]), dtype=np.float32)
-        padded[real] = logits[places]
-        real[:, 0] = real[np.arange(len(rows)), lengths[rows] - 1] = False
-        inside = _viterbi(padded, real)
-        tags[places] = inside[np.arange(real.shape[1]) < lengths[rows, None]]
+    illegal = np.flatnonzero((tags > 0) & (tags % 2 == 0) & (before != tags) & (before != tags - 1))
+    if len(illegal):
+        _make_legal(tags, logits, first, illegal)
     return tags
 
 
-def _viterbi(logits: NDArray[np.float32], real: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The search itself, over (rows, tokens, tags) at once; tokens that are not `real` are held at ``O``."""
-    rows, width, tags = logits.shape
-    emissions = np.where(real[..., None], logits, -np.inf)
-    emissions[..., 0] = np.where(real, logits[..., 0], 0.0)
+def _make_legal(
+    tags: NDArray[np.int64], logits: NDArray[np.float32], first: NDArray[np.int64], illegal: NDArray[np.int64]
+) -> None:
+    """Search, in place, where the best tags are illegal.
+
+    Each illegal I- could become the B- of its label, and the row would be legal: what that costs in all is more than the
+    best legal sequence costs. So a token whose best tag is better than every other by more than that keeps it, in the best
+    legal sequence too; and between two such tokens the rest is searched alone. What is left is a few tokens wide.
+    """
+    row_of = np.searchsorted(first, np.arange(len(tags)), side="right") - 1
+    rows = np.unique(row_of[illegal])
+    cost = np.zeros(len(first))
+    np.add.at(cost, row_of[illegal], logits[illegal, tags[illegal]] - logits[illegal, tags[illegal] - 1])
+    searched = np.flatnonzero(np.isin(row_of, rows))
+    second, best = np.partition(logits[searched], -2, axis=-1)[:, -2:].T
+    free = np.zeros(len(tags) + 1, dtype=bool)  # and one behind, so that every run of free tokens ends
+    free[searched] = ~(best - second > cost[row_of[searched]] + _ROUNDING)  # so written, NaN is free
+    free[first] = free[first[1:] - 1] = free[-2] = False  # the special tokens
+    # A run of free tokens with the one before and the one behind it, whose tags are known.
+    edges = np.flatnonzero(np.diff(free.astype(np.int8)))
+    starts, ends = edges[::2], edges[1::2] + 2
+    touched = np.searchsorted(illegal, starts + 1) < np.searchsorted(illegal, ends)
+    starts, ends = starts[touched], ends[touched]
+    there = np.arange((ends - starts).max()) < (ends - starts)[:, None]
+    places = (starts[:, None] + np.arange(there.shape[1]))[there]
+    emissions = np.zeros((*there.shape, logits.shape[1]), dtype=np.float32)
+    known = np.full((len(places), logits.shape[1]), -np.inf, dtype=np.float32)
+    known[np.arange(len(places)), tags[places]] = 0.0
+    emissions[there] = np.where(free[places, None], logits[places], known)
+    tags[places] = _viterbi(emissions)[there]
+
+
+_ROUNDING = 1e-3  # logits are sums of float32: a token is held only where that cannot matter
+
+
+def _viterbi(emissions: NDArray[np.float32]) -> NDArray[np.int64]:
+    """(rows, tokens) of the best legal tags, whatever stands before the first; tokens are searched in all rows at once."""
+    rows, width, tags = emissions.shape
     every = np.arange(rows)
+    labels = np.arange(1, tags, 2)
     came_from = np.empty((width, rows, tags), dtype=np.int64)
-    score = np.full((rows, tags), -np.inf)
-    score[:, 0] = 0.0  # before the first token: outside
-    for token in range(width):
+    score = emissions[:, 0].astype(np.float64)
+    for token in range(1, width):
         best = score.argmax(axis=1)
         came_from[token] = best[:, None]  # O and every B- follow the best of all
         arrive = np.repeat(score[every, best][:, None], tags, axis=1)
         begin, inside = score[:, 1::2], score[:, 2::2]
         stay = inside >= begin
-        labels = np.arange(1, tags, 2)
         came_from[token, :, 2::2] = np.where(stay, labels + 1, labels)
         arrive[:, 2::2] = np.where(stay, inside, begin)
         score = arrive + emissions[:, token]
     path = np.empty((rows, width), dtype=np.int64)
     tag = score.argmax(axis=1)
-    for token in range(width - 1, -1, -1):
+    for token in range(width - 1, 0, -1):
         path[:, token] = tag
         tag = came_from[token, every, tag]
+    path[:, 0] = tag
     return path

@@ -45,6 +45,34 @@ def test_finds_the_best_legal_sequence(seed: int, bodies: list[int]) -> None:
             assert score == pytest.approx(brute_force(emissions), abs=1e-4)
 
 
+def plain_viterbi(logits: np.ndarray) -> float:
+    """The best score of any legal sequence over (tokens, tags) logits, by the textbook's square matrix."""
+
+    def follows(a: int, b: int) -> bool:
+        return is_legal((a - 1, a, b) if TAGS[a].startswith("I-") else (a, b))
+
+    allowed = np.array([[follows(a, b) for b in range(len(TAGS))] for a in range(len(TAGS))])
+    moves = np.where(allowed, 0.0, -np.inf)
+    score = logits[0] + moves[0]  # as if O stood before
+    for emission in logits[1:]:
+        score = (score[:, None] + moves).max(axis=0) + emission
+    return float(score.max())
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.lists(st.integers(1, 60), min_size=1, max_size=3), st.sampled_from([0.3, 2.0, 6.0]))
+def test_long_rows_are_searched_only_in_part_and_yet_best(seed: int, bodies: list[int], spread: float) -> None:
+    generator = np.random.default_rng(seed)
+    lengths = np.array(bodies) + 2
+    logits = generator.normal(size=(lengths.sum(), len(TAGS))).astype(np.float32) * spread
+    logits[generator.random(len(logits)) < 0.5, 0] += 8  # half of the tokens are surely outside
+    tags = best_tags(logits, lengths)
+    for length, end in zip(lengths.tolist(), np.cumsum(lengths).tolist(), strict=True):
+        body, emissions = tags[end - length + 1 : end - 1], logits[end - length + 1 : end - 1].astype(np.float64)
+        assert is_legal(tuple(body))
+        assert emissions[np.arange(len(body)), body].sum() == pytest.approx(plain_viterbi(emissions), abs=1e-3)
+
+
 @given(st.integers(0, 10**6))
 def test_spans_are_those_that_seqeval_reads_from_the_tags(seed: int) -> None:
     generator = np.random.default_rng(seed)

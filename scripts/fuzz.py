@@ -51,7 +51,7 @@ def decode(data: bytes) -> None:
     width = len(TAGS)
     tokens = max(2, min(64, len(data) // width))
     values = np.frombuffer(data[: tokens * width].ljust(tokens * width, b"\0"), np.int8)
-    logits = values.astype(np.float32).reshape(1, tokens, width) / np.float32(8)
+    logits = values.astype(np.float32).reshape(tokens, width) / np.float32(8)
     spans = decode(logits, np.array([tokens]))
     assert ((spans.start > 0) & (spans.start < spans.end) & (spans.end < tokens)).all()
     assert (spans.end[:-1] <= spans.start[1:]).all()

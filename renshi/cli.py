@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import sys
@@ -209,16 +210,16 @@ def extract(
 ) -> None:
     """Read persons, titles, organizations, events and roles in documents."""
     names = _inputs(files)
+    options: dict[str, Any] = {"revision": revision, "backend": backend, "device": device, "dtype": dtype}
+    options |= {"batch_tokens": batch_tokens, "min_score": min_score}
+    reading = _Reading(names, encoding, text_column, id_column)
     if _is_ray(engine, output, format, address=address, actors=actors):
         _check_encoding(encoding)
         _check_not_an_input(Path(str(output)), names)
-        model_options: dict[str, Any] = {"revision": revision, "backend": backend, "device": device, "dtype": dtype}
-        model_options |= {"batch_tokens": batch_tokens, "min_score": min_score}
         cluster: dict[str, Any] = {"address": address, "actors": actors, "cpus": actor_cpus, "gpus": actor_gpus}
         cluster |= {"resume": resume, "part_bytes": int(part_mb * (1 << 20))}
         with _ending(output, in_parts=True):
-            reading = _Reading(names, encoding, text_column, id_column)
-            raise typer.Exit(_extract_on_ray(reading, str(output), model, **cluster, **model_options))
+            raise typer.Exit(_extract_on_ray(reading, str(output), model, **cluster, **options))
     _check_encoding(encoding)
     in_parts = _goes_in_parts(output, format)
     if not in_parts:
@@ -229,22 +230,11 @@ def extract(
         writer_name = _format(format, output)
         _check_output(output, names, writer_name)
 
-    def load() -> Extractor:
-        return _load(
-            model,
-            revision=revision,
-            backend=backend,
-            device=device,
-            dtype=dtype,
-            batch_tokens=batch_tokens,
-            min_score=min_score,
-        )
-
-    reading = _Reading(names, encoding, text_column, id_column)
     with _ending(output, in_parts):
         if in_parts:
+            load = functools.partial(_load, model, **options)
             raise typer.Exit(_write_parts(load, reading, str(output), resume, part_documents))
-        extractor = load()
+        extractor = _load(model, **options)
         documents, skipped = reading.documents(output)
         raise typer.Exit(_write_all(extractor.extract(documents), output, writer_name, skipped=skipped))
 
@@ -565,9 +555,7 @@ def _extract_on_ray(reading: _Reading, output: str, model: str | None, **options
     if _manners.verbose:
         typer.echo(f"renshi: {result.documents - result.failed:,} records in {result.parts:,} parts", err=True)
     if result.failed:
-        more = result.failed - len(result.messages)
-        shown = f" ({more} not shown here)" if more > 0 else ""
-        typer.echo(f"renshi: {result.failed} of {result.documents} documents failed{shown}", err=True)
+        _say_failed(result.failed, result.documents, len(result.messages))
     return FAILED if result.failed else 0
 
 
@@ -664,11 +652,14 @@ class _Told:
             speed = f"{self._characters:,} characters in {seconds:.1f} s, {self._characters / seconds:,.0f} a second"
             typer.echo(f"renshi: {self.records - self._before[0]:,} records, {speed}", err=True)
         if self.failures:
-            more = self.failures - min(self.failures - self._before[1], _SHOWN_FAILURES)
-            shown = f" ({more} not shown here)" if more > 0 else ""
+            shown = min(self.failures - self._before[1], _SHOWN_FAILURES)
             others = "; the others were written" if self.records else ""
-            total = self.failures + self.records
-            typer.echo(f"renshi: {self.failures} of {total} documents failed{shown}{others}", err=True)
+            _say_failed(self.failures, self.failures + self.records, shown, others)
+
+
+def _say_failed(failed: int, total: int, shown: int, others: str = "") -> None:
+    more = f" ({failed - shown} not shown here)" if failed > shown else ""
+    typer.echo(f"renshi: {failed} of {total} documents failed{more}{others}", err=True)
 
 
 def _goes_in_parts(output: str | None, format: str | None) -> bool:
@@ -755,6 +746,7 @@ def _open_writer(output: str | None, name: str, report: Any) -> Iterator[tuple[A
 @contextmanager
 def _open_output(output: str | None, writer_name: str) -> Iterator[IO[Any]]:
     """Standard output, or a temporary file that becomes `output` when all is written and vanishes otherwise."""
+    from renshi.interchange.folder import umask
     from renshi.writers import FORMATS
 
     encoding = FORMATS[writer_name].encoding if writer_name in FORMATS else "utf-8"
@@ -784,9 +776,7 @@ def _open_output(output: str | None, writer_name: str) -> Iterator[IO[Any]]:
         mode, newline = ("w", "") if encoding else ("wb", None)
         with os.fdopen(handle, mode, encoding=encoding, newline=newline) as stream:
             yield stream
-        mask = os.umask(0)
-        os.umask(mask)
-        partial.chmod(0o666 & ~mask)  # mkstemp's file is for its owner alone; a file made by `>` is not
+        partial.chmod(0o666 & ~umask())  # mkstemp's file is for its owner alone; a file made by `>` is not
         partial.replace(path)
     except BaseException as error:
         partial.unlink(missing_ok=True)

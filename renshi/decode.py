@@ -105,12 +105,12 @@ def best_tags(logits: NDArray[np.float32], lengths: NDArray[np.int64]) -> NDArra
     before = np.concatenate([[0], tags[:-1]])  # a row ends with O, so none reaches into the next
     illegal = np.flatnonzero((tags > 0) & (tags % 2 == 0) & (before != tags) & (before != tags - 1))
     if len(illegal):
-        _make_legal(tags, logits, first, illegal)
+        _make_legal(tags, logits, lengths, illegal)
     return tags
 
 
 def _make_legal(
-    tags: NDArray[np.int64], logits: NDArray[np.float32], first: NDArray[np.int64], illegal: NDArray[np.int64]
+    tags: NDArray[np.int64], logits: NDArray[np.float32], lengths: NDArray[np.int64], illegal: NDArray[np.int64]
 ) -> None:
     """Search, in place, where the best tags are illegal.
 
@@ -118,11 +118,12 @@ def _make_legal(
     best legal sequence costs. So a token whose best tag is better than every other by more than that keeps it, in the best
     legal sequence too; and between two such tokens the rest is searched alone. What is left is a few tokens wide.
     """
-    row_of = np.searchsorted(first, np.arange(len(tags)), side="right") - 1
-    rows = np.unique(row_of[illegal])
-    cost = np.zeros(len(first))
+    first = _first_tokens(lengths)
+    row_of = np.repeat(np.arange(len(lengths)), lengths)
+    concerned = np.bincount(row_of[illegal], minlength=len(lengths)) > 0
+    cost = np.zeros(len(lengths))
     np.add.at(cost, row_of[illegal], logits[illegal, tags[illegal]] - logits[illegal, tags[illegal] - 1])
-    searched = np.flatnonzero(np.isin(row_of, rows))
+    searched = np.flatnonzero(concerned[row_of])
     second, best = np.partition(logits[searched], -2, axis=-1)[:, -2:].T
     free = np.zeros(len(tags) + 1, dtype=bool)  # and one behind, so that every run of free tokens ends
     free[searched] = ~(best - second > cost[row_of[searched]] + _ROUNDING)  # so written, NaN is free

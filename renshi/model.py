@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -227,10 +227,11 @@ class TokenClassifier:
         self.name, self.folder = name, folder
         self.tokenizer, self.max_tokens = read_tokenizer(folder)
         self.calibration = read_calibration(folder)
-        check_weights(folder, read_config(folder))
+        config = read_config(folder)
+        check_weights(folder, config)
         self._device = _choose_device(device)
         self.dtype, self.why_dtype = _choose_dtype(dtype, self._device)
-        self._forward = _load(folder, self.device, self.dtype)
+        self._forward = _load(folder, config, self.device, self.dtype)
 
     @property
     def device(self) -> str:
@@ -248,11 +249,10 @@ class TokenClassifier:
 _Forward = Callable[[Sequence[NDArray[np.int64]], int], NDArray[np.float32]]
 
 
-def _load(folder: Path, device: str, dtype: str) -> _Forward:
+def _load(folder: Path, config: Mapping[str, Any], device: str, dtype: str) -> _Forward:
     """The network's forward pass: our own for a BERT on a CPU, that of transformers for everything else."""
     import torch
 
-    config = read_config(folder)
     try:
         if device == "cpu":
             from renshi.bert import Bert, fits

@@ -34,7 +34,17 @@ from renshi.writers import JsonlWriter
 if TYPE_CHECKING:
     from renshi.extractor import Extractor
 
-__all__ = ["MANIFEST", "PART_DOCUMENTS", "Part", "PartsError", "Run", "describe_inputs", "describe_model", "open_run"]
+__all__ = [
+    "MANIFEST",
+    "PART_DOCUMENTS",
+    "Part",
+    "PartsError",
+    "Run",
+    "describe_inputs",
+    "describe_model",
+    "open_run",
+    "written_whole",
+]
 
 MANIFEST = "manifest.json"
 PART_DOCUMENTS = 10_000
@@ -142,7 +152,7 @@ class Run:
     def _write_part(self, items: Iterable[Record | Failure], tell: Callable[[Record | Failure], None]) -> None:
         name = f"part-{len(self.parts):05d}.jsonl"
         documents = failures = 0
-        with _written_whole(self._folder / name) as stream:
+        with written_whole(self._folder / name, self._folder / (_PARTIAL + name)) as stream:
             writer = JsonlWriter(stream)
             for item in items:
                 tell(item)
@@ -161,7 +171,7 @@ class Run:
             "finished": self.finished,
             "parts": [asdict(part) for part in self.parts],
         }
-        with _written_whole(self._folder / MANIFEST) as stream:
+        with written_whole(self._folder / MANIFEST, self._folder / (_PARTIAL + MANIFEST)) as stream:
             # Names that are no Unicode are lone surrogates in Python, which ASCII with escapes holds.
             stream.write(json.dumps(content, indent=2) + "\n")
 
@@ -327,9 +337,8 @@ def _input_differences(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> 
 
 
 @contextmanager
-def _written_whole(path: Path) -> Iterator[IO[str]]:
-    """A stream to a temporary file that takes the place of `path`, on the disk before its name is, or vanishes."""
-    partial = path.with_name(_PARTIAL + path.name)
+def written_whole(path: Path, partial: Path) -> Iterator[IO[str]]:
+    """A stream to the file `partial`, which takes the place of `path`, on the disk before its name is, or vanishes."""
     try:
         with partial.open("w", encoding="utf-8", newline="") as stream:
             yield stream

@@ -42,7 +42,7 @@ from renshi.batches import make_batches
 from renshi.encode import Encoder
 from renshi.extractor import Extractor
 from renshi.labels import LABELS, bio_tags
-from renshi.model import Calibration, supports_bfloat16
+from renshi.model import Calibration, pad_rows, supports_bfloat16
 from training.align import Row, align
 from training.calibrate import calibrate
 from training.config import format_config, main_config
@@ -253,17 +253,14 @@ class LiveModel:
         return str(self._model.device)
 
     def logits(self, rows: Sequence[NDArray[np.int64]], pad_id: int) -> NDArray[np.float32]:
-        collate = Collator(pad_id, 0, 0.0)
         training = self._model.training
         self._model.eval()
-        inputs = collate([{"input_ids": row, "allowed": row} for row in rows])  # type: ignore[dict-item]
-        del inputs["allowed"]
+        ids, real = (torch.from_numpy(array).to(self._model.device) for array in pad_rows(rows, pad_id))
         bfloat16 = supports_bfloat16(self.device)
         with torch.inference_mode(), torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=bfloat16):
-            logits = self._model(**{k: v.to(self._model.device) for k, v in inputs.items()}).logits
+            logits = self._model(input_ids=ids, attention_mask=real.long()).logits[real]
         self._model.train(training)
-        real = torch.arange(logits.shape[1]) < torch.tensor([len(row) for row in rows])[:, None]
-        return logits.float().cpu()[real].numpy()
+        return logits.float().cpu().numpy()
 
 
 def dev_score(examples: Sequence[Example], extractor: Extractor) -> float:

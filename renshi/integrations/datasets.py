@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from renshi import __version__
@@ -19,7 +19,7 @@ from renshi.frames import need
 from renshi.model import MODEL_FILES, find_model
 from renshi.records import Document, Failure
 
-__all__ = ["BatchExtractor"]
+__all__ = ["BatchExtractor", "check_columns"]
 
 COLUMNS = ("entities", "roles", "rosters", "event_types", "error")
 
@@ -62,7 +62,7 @@ class BatchExtractor:
     def __call__(self, batch: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
         """The new columns of a batch. Raises ValueError where there is no column to read, or where a new column has the
         name of one that is there."""
-        self._check(batch)
+        check_columns(batch, self.text, [self.prefix + name for name in COLUMNS])
         self._extractor = self._extractor or Extractor.from_pretrained(self._model, **self._options)
         columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
         documents = (Document(str(number), text) for number, text in enumerate(batch[self.text]))
@@ -84,7 +84,7 @@ class BatchExtractor:
         """
         if features is None:
             raise ValueError("the data set's features are unknown (None): give it features, or map without features=")
-        self._check(features)
+        check_columns(features, self.text, [self.prefix + name for name in COLUMNS])
         datasets = need("datasets", "datasets")
         text, whole, real = (datasets.Value(name) for name in ("string", "int64", "float64"))
         new = {
@@ -96,14 +96,13 @@ class BatchExtractor:
         }
         return datasets.Features(dict(features) | {self.prefix + name: feature for name, feature in new.items()})
 
-    def _check(self, columns: Mapping[str, Any]) -> None:
-        if self.text not in columns:
-            raise ValueError(f'there is no column {self.text!r}; name one of {", ".join(columns)}: text="…"')
-        taken = [self.prefix + name for name in COLUMNS if self.prefix + name in columns]
-        if taken:
-            raise ValueError(
-                f'the data set has columns {", ".join(taken)} already; name the new ones by prefix="renshi_"'
-            )
+
+def check_columns(columns: Collection[str], text: str, new: Iterable[str]) -> None:
+    """That a data set has the column `text`, and none of the `new` ones yet. Raises `ValueError`."""
+    if text not in columns:
+        raise ValueError(f'there is no column {text!r}; name one of {", ".join(columns)}: text="…"')
+    if taken := [name for name in new if name in columns]:
+        raise ValueError(f'the data set has columns {", ".join(taken)} already; name the new ones by prefix="renshi_"')
 
 
 def _encodable(part: dict[str, Any]) -> dict[str, Any]:

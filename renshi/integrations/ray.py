@@ -34,7 +34,9 @@ from renshi.documents import Columns, Skipped, accepts, read_documents, read_jso
 from renshi.extractor import Extractor
 from renshi.frames import need
 from renshi.inputs import expand, explain
+from renshi.integrations.datasets import check_columns
 from renshi.model import find_model
+from renshi.parts import written_whole
 from renshi.records import Document, Failure, Record
 from renshi.writers import JsonlWriter
 
@@ -124,13 +126,7 @@ class _Batches:
         import pyarrow
 
         types, names = _columns(), table.column_names
-        if self._text not in names:
-            raise ValueError(f'there is no column {self._text!r}; name one of {", ".join(names)}: text="…"')
-        taken = [self._prefix + name for name in types if self._prefix + name in names]
-        if taken:
-            raise ValueError(
-                f'the data set has columns {", ".join(taken)} already; name the new ones by prefix="renshi_"'
-            )
+        check_columns(names, self._text, [self._prefix + name for name in types])
         documents = (Document(str(number), text) for number, text in enumerate(table.column(self._text).to_pylist()))
         records = [record.to_dict() for record in self._extractor.extract(documents)]
         for name, type_ in types.items():
@@ -413,11 +409,8 @@ class _Parts:
         documents = chain.from_iterable(self._read(_Piece(**piece)) for piece in pieces)
         # Whoever else does this part, after a failure that only seemed one, writes a file of its own; the last one stays.
         partial = self._folder / f".part-{number:05d}-{uuid.uuid4().hex}"
-        with partial.open("w", encoding="utf-8", newline="") as stream:
+        with written_whole(self._folder / f"part-{number:05d}.jsonl", partial) as stream:
             summary = self._write(documents, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(self._folder / f"part-{number:05d}.jsonl")
         return {"part": number, **summary}
 
     def _write(self, documents: Iterable[Document | Failure], stream: IO[str]) -> dict[str, Any]:

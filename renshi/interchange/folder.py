@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from renshi.interchange.base import InterchangeError
 from renshi.records import Failure
 
-__all__ = ["NamedFiles", "check_folder", "document_id", "files_below", "open_folder"]
+__all__ = ["NamedFiles", "check_folder", "document_id", "files_below", "open_folder", "umask"]
 
 # What some file system refuses, and the percent sign that escapes it.
 _UNSAFE = re.compile(r'[%\\:*?"<>|\x00-\x1f\x7f]')
@@ -100,7 +100,7 @@ def open_folder(output: str) -> Iterator[Path]:
     partial = Path(tempfile.mkdtemp(dir=path.parent, prefix=".renshi-"))
     try:
         yield partial
-        partial.chmod(0o777 & ~_umask())  # mkdtemp's is for its owner alone
+        partial.chmod(0o777 & ~umask())  # mkdtemp's is for its owner alone
         if path.is_dir():
             path.rmdir()  # empty; Windows renames over nothing
         partial.replace(path)
@@ -109,7 +109,8 @@ def open_folder(output: str) -> Iterator[Path]:
         raise
 
 
-def _umask() -> int:
+def umask() -> int:
+    """What the process withholds of the rights of new files; what is made temporary has fewer still."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import pipeline
+from transformers import AutoModelForTokenClassification, pipeline
 
 from renshi import Extractor
+from renshi.labels import LABELS, bio_tags
 from renshi.model import MODEL_FILES, supports_bfloat16
 from training.config import load_config
-from training.train import Collator, TokenBatches, TrainConfig, main, train
+from training.train import Collator, TokenBatches, TrainConfig, load_base, main, train
 
 ROOT = Path(__file__).parents[1]
 PAGE = "{省学会|ORG}{会长|TITLE}{王进龙|PER}出席{成立大会|EVENT.FOUNDING}。{山西医院|ORG}{院长|TITLE}{白敏|PER}讲话。\n"
@@ -154,6 +155,20 @@ def test_two_processes_have_the_loss_curve_of_one_with_twice_the_batch(config_fi
     tolerance = 0.03 if supports_bfloat16("cpu") else 1e-4  # it was 2e-7 in float32
     for two, one in zip(curves["two"], curves["one"], strict=True):
         assert two == pytest.approx(one, rel=tolerance, abs=tolerance)
+
+
+@pytest.mark.parametrize("labels", [("PER", "LOC"), tuple(reversed(LABELS)), LABELS])
+def test_a_fine_tuned_base_gives_its_encoder_and_its_head_only_for_the_same_tags(
+    tiny_model: Path, config_file: Path, labels: tuple[str, ...]
+) -> None:
+    config = load_config(TrainConfig, config_file, [f"base_model={tiny_model}"])
+    model, _ = load_base(config, [], labels)
+    before = AutoModelForTokenClassification.from_pretrained(tiny_model, dtype=torch.float32)
+    assert model.config.id2label == dict(enumerate(bio_tags(labels)))
+    assert model.classifier.out_features == len(bio_tags(labels))
+    after = model.bert.state_dict()
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.bert.state_dict().items())
+    assert (labels == LABELS) == torch.equal(model.classifier.weight[:5], before.classifier.weight[:5])
 
 
 def test_the_collator_pads_and_hides() -> None:

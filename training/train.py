@@ -28,6 +28,7 @@ from datasets import Dataset  # type: ignore[attr-defined]
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Sampler
 from transformers import (
+    AutoConfig,
     AutoModelForTokenClassification,
     BertConfig,
     BertForTokenClassification,
@@ -333,8 +334,18 @@ def load_base(
     else:
         tokenizer = load_fast_tokenizer(config.base_model)
         model = AutoModelForTokenClassification.from_pretrained(
-            config.base_model, dtype=torch.float32, attn_implementation="eager", **head, **dropout
+            config.base_model,
+            dtype=torch.float32,
+            attn_implementation="eager",
+            ignore_mismatched_sizes=True,  # a base that was fine-tuned for other tags gives its encoder, not its head
+            **head,
+            **dropout,
         )
+        if AutoConfig.from_pretrained(config.base_model).id2label != head["id2label"]:
+            torch.nn.init.normal_(
+                model.classifier.weight, std=model.config.initializer_range
+            )  # as many tags, but others
+            torch.nn.init.zeros_(model.classifier.bias)
     tokenizer.model_max_length = config.max_length
     return model, tokenizer
 

@@ -27,6 +27,7 @@ from renshi.labels import LABELS
 from renshi.merge import merge_spans, to_raw_entities
 from renshi.model import ExtractorError, Model, load_model
 from renshi.records import Document, Entity, EventType, Failure, Record, Role, Roster
+from renshi.repeats import Evidence, evidence, find_repeats
 from renshi.roles import find_roles
 from renshi.text import Normalized, normalize
 from renshi.windows import Window, split_windows
@@ -64,6 +65,8 @@ class Extractor:
 
     labels: Sequence[str] = LABELS
     """What the model's tags stand for. Every model folder has these; `training.reader` puts those of a public set here."""
+    has_names = True
+    """Whether names that a document has elsewhere are looked for (`renshi.repeats`); a public set has other labels."""
 
     def __init__(self, model: Model, *, batch_tokens: int | None = None, min_score: float | None = None) -> None:
         if batch_tokens is not None and batch_tokens < 1:
@@ -73,7 +76,6 @@ class Extractor:
         self.model = model
         self.batch_tokens = batch_tokens or _BATCH_TOKENS[model.device.split(":")[0]]
         self.min_score = min_score
-        self._read_from = min_score or 0.0
         self._window_length = model.max_tokens - 2  # [CLS] and [SEP]
         self._overlap = self._window_length // _OVERLAP_SHARE
         self._encoder = Encoder(model.tokenizer, model.max_tokens, self._overlap)
@@ -123,9 +125,8 @@ class Extractor:
         Memory is bounded by a chunk of documents, whatever their number.
         """
         for chunk in self._chunks(documents):
-            spans = self._run(chunk)
-            for number, item in enumerate(chunk.items):
-                yield item if isinstance(item, Failure) else self._finish(item, spans[number])
+            for item, spans, seen in zip(chunk.items, *self._run(chunk), strict=True):
+                yield item if isinstance(item, Failure) else self._finish(item, spans, seen)
 
     def extract_with_doubt(
         self, documents: str | Document | Iterable[str | Document | Failure]
@@ -134,10 +135,11 @@ class Extractor:
         the mean of 1 − the probability of the best tag. Where windows share text it counts in both. 0 for a failure."""
         for chunk in self._chunks(documents):
             doubts = np.zeros((len(chunk.items), 2))
-            spans = self._run(chunk, doubts)
+            spans, seen = self._run(chunk, doubts)
             for number, item in enumerate(chunk.items):
                 wrong, tokens = doubts[number].tolist()
-                yield (item if isinstance(item, Failure) else self._finish(item, spans[number])), wrong / max(tokens, 1)
+                record = item if isinstance(item, Failure) else self._finish(item, spans[number], seen[number])
+                yield record, wrong / max(tokens, 1)
 
     def _chunks(self, documents: str | Document | Iterable[str | Document | Failure]) -> Iterator[_Chunk]:
         """Chunks, each prepared beside the model's work on the one before. The documents are asked for in the caller's
@@ -173,12 +175,16 @@ class Extractor:
         normalized = normalize(document.text)
         return _Prepared(document, normalized, split_windows(normalized.text, self._window_length, self._overlap))
 
-    def _run(self, chunk: _Chunk, doubts: NDArray[np.float64] | None = None) -> list[list[tuple[int, int, int, float]]]:
-        """For each document of the chunk its spans (start, end, label index, score) in the normalized text.
+    def _run(
+        self, chunk: _Chunk, doubts: NDArray[np.float64] | None = None
+    ) -> tuple[list[list[tuple[int, int, int, float]]], list[list[Evidence]]]:
+        """For each document of the chunk its spans (start, end, label index, score), and what the model says of its tokens
+        as parts of names, both in the normalized text.
 
         To `doubts`, (documents, 2), are added how many tokens are expected to be wrong, and how many there are.
         """
         spans: list[list[tuple[int, int, int, float]]] = [[] for _ in chunk.items]
+        seen: list[list[Evidence]] = [[] for _ in chunk.items]
         for numbers, logits in self._logits(chunk.rows):
             rows = [chunk.rows[number] for number in numbers]
             lengths = np.array([len(row.input_ids) for row in rows])
@@ -188,12 +194,17 @@ class Extractor:
                         doubts[number] += counts
             for index, start, end, label, score in self._spans(rows, logits, lengths):
                 row = rows[index]
-                if score < self._read_from or not row.first <= start < row.last:
+                if not row.first <= start < row.last:
                     continue
                 for number, window in chunk.owners[row.source]:
                     if window.first <= window.start + start < window.last:
                         spans[number].append((window.start + start, window.start + end, label, score))
-        return spans
+            if self.has_names:
+                probability = np.split(evidence(logits, self.model.calibration.temperature), np.cumsum(lengths)[:-1])
+                for row, of_row in zip(rows, probability, strict=True):
+                    for number, window in chunk.owners[row.source]:
+                        seen[number].append(_evidence(row, window, of_row))
+        return spans, seen
 
     def _logits(self, rows: Sequence[Encoded]) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
         """Numbers of rows with their logits, (tokens of those rows, tags), until every row had its turn."""
@@ -233,9 +244,13 @@ class Extractor:
         columns = (found.row, starts, ends, found.label, found.score)
         return zip(*(column.tolist() for column in columns), strict=True)
 
-    def _finish(self, item: _Prepared, spans: list[tuple[int, int, int, float]]) -> Record:
+    def _finish(self, item: _Prepared, spans: list[tuple[int, int, int, float]], seen: list[Evidence]) -> Record:
         text = item.normalized.text
         entities = merge_spans(text, spans, self.labels)
+        if seen:
+            entities = find_repeats(text, entities, Evidence.join(seen))
+        if self.min_score:
+            entities = [entity for entity in entities if entity.score >= self.min_score]
         roles, rosters = find_roles(text, entities)
         events = document_event_types(text, entities)
         if self.min_score is None:
@@ -268,6 +283,15 @@ def report(
         ],
         [replace(roster, title=place[roster.title]) for roster in rosters],
     )
+
+
+def _evidence(row: Encoded, window: Window, probability: NDArray[np.float16]) -> Evidence:
+    """What a row says of those tokens that are its own to decide, placed in the document."""
+    first, last = max(row.first, window.first - window.start), min(row.last, window.last - window.start)
+    start, end = row.offsets.T.astype(np.int32)
+    own = (first <= start) & (start < last)
+    own[0] = own[-1] = False  # [CLS] and [SEP]
+    return Evidence(start[own] + window.start, end[own] + window.start, probability[own])
 
 
 def _numbered(documents: Iterable[str | Document | Failure]) -> Iterator[Document | Failure]:

@@ -1,13 +1,13 @@
 """Peak memory of `renshi extract INPUT -o FOLDER/`, from ten thousand documents to a million: is it flat?
 
-    python scripts/memory.py [--documents 10000 100000 1000000] [--long 100000] [--files 10000 100000] [--json FILE]
+    python scripts/memory.py [--documents 10000 100000 1000000] [--long 10000 100000] [--files 10000 100000] [--json FILE]
 
 The network is tiny (two layers of 32, random weights, hardly an entity), so that what is measured is the pipeline: reading,
 normalizing, batches, records, writing. The shipped network adds its own weights and activations, which do not grow with the
 number of documents either. Each run is a process of its own; its peak is what the system says of it when it ends.
 
 Three series: short documents (invented sentences of 15 to 60 characters, made while they are written, packed .jsonl.zst);
-the pages of the original corpus, over and over (`--long` of them, and a tenth of that); and a folder of one file a document
+the pages of the original corpus, over and over (`--long`); and a folder of one file a document
 (`--files`), 1,000 in each of its folders. Needs: pip install "renshi[train,zst]"; 3 GB of disk for a million.
 """
 
@@ -124,39 +124,47 @@ def measure(source: Path, model: Path, out: Path) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
-    parser.add_argument("--long", type=int, default=100_000, help="real-length documents")
+    parser.add_argument("--long", type=int, nargs="*", default=[10_000, 100_000], help="real-length documents")
     parser.add_argument("--files", type=int, nargs="*", default=[10_000, 100_000])
-    parser.add_argument("--json", type=Path, help="results are added to this file")
+    parser.add_argument("--json", type=Path, help="results are added to this file, one by one")
     parser.add_argument("--folder", type=Path, help="where the inputs go; default: the system's temporary folder")
     arguments = parser.parse_args()
     pages = [read_markup(path).text for path in sorted(CORPUS.rglob("*.txt"))]
-    found: dict[str, Any] = {"short": [], "pages": [], "files": []}
+    text = "".join(pages)
+    found: dict[str, Any] = {}
+
+    def add(series: str, source: Path, model: Path) -> None:
+        found.setdefault(series, []).append(measure(source, model, source.parent / "out"))
+        if arguments.json:
+            save(arguments.json, found, round(len(text) / len(pages)))
+
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
         model = make_model(folder / "model", pages)
-        text = "".join(pages)
         for count in arguments.documents:
             write_packed(short_documents(text, count), folder / "short.jsonl.zst")
-            found["short"].append(measure(folder / "short.jsonl.zst", model, folder / "out"))
-        for count in [arguments.long // 10, arguments.long] if arguments.long else []:
+            add("short", folder / "short.jsonl.zst", model)
+        for count in arguments.long:
             write_packed(islice(cycle(pages), count), folder / "pages.jsonl.zst")
-            found["pages"].append(measure(folder / "pages.jsonl.zst", model, folder / "out"))
+            add("pages", folder / "pages.jsonl.zst", model)
         for count in arguments.files:
             write_files(short_documents(text, count), folder / "files")
-            found["files"].append(measure(folder / "files", model, folder / "out"))
+            add("files", folder / "files", model)
             shutil.rmtree(folder / "files")
-    found = {series: rows for series, rows in found.items() if rows}
     for series, rows in found.items():
         peaks = [row["peak_mb"] for row in rows]
         print(f"{series}: the highest peak is {max(peaks) / min(peaks) - 1:+.1%} of the lowest")
-    if arguments.json:
-        before = json.loads(arguments.json.read_text(encoding="utf-8")) if arguments.json.exists() else {}
-        conditions = {
-            "processors": os.cpu_count(), "threads": torch.get_num_threads(), "machine": platform.machine(),
-            "page_characters": round(len(text) / len(pages)), "versions": versions(),
-        }  # fmt: skip
-        content = {**before, **found, "conditions": conditions}
-        arguments.json.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def save(path: Path, found: dict[str, Any], page_characters: int) -> None:
+    """After each run, so that of hours that are broken off what was measured stays; other series of the file stay too."""
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    conditions = {
+        "processors": os.cpu_count(), "threads": torch.get_num_threads(), "machine": platform.machine(),
+        "page_characters": page_characters, "versions": versions(),
+    }  # fmt: skip
+    content = {**before, **found, "conditions": conditions}
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -373,11 +373,12 @@ def _signals() -> Iterator[None]:
 def _ending(output: str | None, in_parts: bool = False) -> Iterator[None]:
     """What a command says, and with what status it ends, when it is broken off or its formats cannot be used."""
     from renshi.interchange.base import InterchangeError
+    from renshi.model_folder import ExtractorError
 
     try:
         with _signals():
             yield
-    except InterchangeError as error:
+    except (ExtractorError, InterchangeError) as error:
         raise _fail(str(error)) from error
     except KeyboardInterrupt as error:
         rest = f"; what is finished in {output} stays, and --resume goes on with it" if in_parts else ""

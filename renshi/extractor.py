@@ -123,6 +123,9 @@ class Extractor:
         A string is one document; strings without an id are numbered from 0. A `Failure` among the documents (one that a
         reader could not read) is passed on in its place, and a document that cannot be processed becomes one.
         Memory is bounded by a chunk of documents, whatever their number.
+
+        Raises:
+            ExtractorError: The model's results are not numbers, as where its weights are too large for float16.
         """
         for chunk in self._chunks(documents):
             for item, spans, seen in zip(chunk.items, *self._run(chunk), strict=True):
@@ -214,7 +217,7 @@ class Extractor:
         while batches:
             batch = batches.popleft()
             try:
-                read.append(self.model.logits([rows[number].input_ids for number in batch], self._encoder.pad_id))
+                logits = self.model.logits([rows[number].input_ids for number in batch], self._encoder.pad_id)
             except MemoryError:
                 if len(batch) == 1:
                     raise
@@ -222,6 +225,8 @@ class Extractor:
                 batches.extendleft((batch[half:], batch[:half]))
                 self._spare_memory(sum(len(rows[number].input_ids) for number in batch))
                 continue
+            _check_numbers(self.model, logits)
+            read.append(logits)
             numbers += batch
             if not batches or sum(map(len, read)) >= _DECODED_TOKENS:
                 yield numbers, np.concatenate(read)
@@ -292,6 +297,18 @@ def _evidence(row: Encoded, window: Window, probability: NDArray[np.float16]) ->
     own = (first <= start) & (start < last)
     own[0] = own[-1] = False  # [CLS] and [SEP]
     return Evidence(start[own] + window.start, end[own] + window.start, probability[own])
+
+
+def _check_numbers(model: Model, logits: NDArray[np.float32]) -> None:
+    """Where a precision's range is left, nothing would be found, in silence. Raises `ExtractorError`."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(logits.sum()) or np.isfinite(logits).all():  # a sum costs a tenth of asking each
+            return
+    dtype = getattr(model, "dtype", "float32")
+    advice = "its weights are damaged, or too large: train it anew" if dtype == "float32" else "choose --dtype float32"
+    raise ExtractorError(
+        f"{model.name}: on {model.device} in {dtype} its results are not all numbers (NaN or infinite); {advice}"
+    )
 
 
 def _numbered(documents: Iterable[str | Document | Failure]) -> Iterator[Document | Failure]:

@@ -1,6 +1,8 @@
 """From raw text to records with a tiny model: batches, order, windows, offsets, and the transformers pipeline as judge."""
 
+import json
 import random
+import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,9 +15,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from transformers import pipeline
+from typer.testing import CliRunner
 
 from renshi import Document, Extractor, ExtractorError, Failure, Record
-from renshi.extractor import report
+from renshi.cli import app
+from renshi.extractor import _check_numbers, report
 from renshi.model import Model
 from renshi.records import Entity, Role, Roster
 from renshi.text import normalize
@@ -198,6 +202,53 @@ def test_nonsense_is_refused(tiny_model: Path) -> None:
         Extractor.from_pretrained(tiny_model, batch_tokens=0)
     with pytest.raises(ExtractorError, match=r"min_score 2 is not between 0 and 1"):
         Extractor.from_pretrained(tiny_model, min_score=2)
+
+
+def overflowing(model: Path, folder: Path, weight: float, **config: str) -> Path:
+    """The model with products that leave a precision's range; each weight is within it."""
+    shutil.copytree(model, folder)
+    weights = load_file(folder / "model.safetensors")
+    for name in ("intermediate", "output"):
+        weights[f"bert.encoder.layer.0.{name}.dense.weight"] *= weight
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | config))
+    return folder
+
+
+@pytest.mark.parametrize("config", [{}, {"hidden_act": "gelu_new"}], ids=["our own", "transformers"])
+@pytest.mark.parametrize(
+    ("weight", "dtype", "advice"),
+    [
+        (3e4, "float16", "choose --dtype float32"),
+        (1e30, "bfloat16", "choose --dtype float32"),
+        (1e30, "float32", "its weights are damaged, or too large: train it anew"),
+    ],
+)
+def test_a_range_that_is_left_is_no_silence(
+    tiny_model: Path, tmp_path: Path, config: dict[str, str], weight: float, dtype: str, advice: str
+) -> None:
+    folder = overflowing(tiny_model, tmp_path / "model", weight, **config)
+    extractor = Extractor.from_pretrained(folder, device="cpu", dtype=dtype)
+    sentence = rf"model: on cpu in {dtype} its results are not all numbers \(NaN or infinite\); {advice}$"
+    with pytest.raises(ExtractorError, match=sentence):
+        list(extractor.extract(PAGES))
+    (page := tmp_path / "page.txt").write_text(PAGES[0], encoding="utf-8")
+    command = ["extract", page, "-m", folder, "-o", tmp_path / "out.csv", "--device", "cpu", "--dtype", dtype]
+    result = CliRunner().invoke(app, [*map(str, command)])
+    assert (result.exit_code, (tmp_path / "out.csv").exists()) == (2, False)
+    assert advice in result.stderr
+    if dtype == "float16":
+        assert not any(
+            isinstance(r, Failure) for r in Extractor.from_pretrained(folder, dtype="float32").extract(PAGES)
+        )
+
+
+def test_a_sum_of_numbers_may_leave_the_range() -> None:
+    class Large:
+        name, device, dtype = "large", "cpu", "float32"
+
+    _check_numbers(Large(), np.full((2, 27), 3e38, np.float32))  # type: ignore[arg-type]
 
 
 def test_the_record_is_the_contract(extractor: Extractor) -> None:

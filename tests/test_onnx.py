@@ -13,7 +13,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from renshi import Document, Extractor, ExtractorError, Record
 from renshi.model import PACKAGED_MODEL
@@ -113,6 +113,12 @@ def test_a_graph_takes_its_weights_from_the_model_folder(tiny_model: Path, tmp_p
     )
     for wanted, got in zip(*(extractor.extract(PAGES) for extractor in extractors), strict=True):
         assert_same(wanted, got)
+    weights = load_file(folder / "model.safetensors")
+    for name in ("intermediate", "output"):
+        weights[f"bert.encoder.layer.0.{name}.dense.weight"] *= 1e30
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ExtractorError, match="on cpu in float32 its results are not all numbers"):
+        list(Extractor.from_pretrained(folder, backend="onnx").extract(PAGES))
     (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:5000])
     with pytest.raises(ExtractorError, match=r"graph.onnx: the model cannot be loaded"):
         Extractor.from_pretrained(folder, backend="onnx")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import Encoding, Tokenizer
 
-__all__ = ["Encoded", "Encoder"]
+__all__ = ["Encoded", "Encoder", "TokenizerError", "panics_are_errors"]
+
+
+class TokenizerError(ValueError):
+    """The tokenizers library broke off; the message is its own."""
+
+
+@contextmanager
+def panics_are_errors() -> Iterator[None]:
+    """The library is written in Rust, and what it did not foresee in a stranger's tokenizer.json is a panic there, which
+    derives from BaseException alone. Raises `TokenizerError` in its place."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__module__ != "pyo3_runtime":  # where PyO3 puts the class; it cannot be imported
+            raise
+        raise TokenizerError(str(error).split("\n")[0]) from error
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,9 +67,18 @@ class Encoder:
         self._tokenizer.enable_truncation(max_tokens, stride=overlap)
         self.pad_id = self._tokenizer.token_to_id("[PAD]") or 0
 
-    def encode(self, texts: Sequence[str]) -> Iterator[Encoded]:
-        """The rows of all texts, in order."""
-        for source, encoding in enumerate(self._tokenizer.encode_batch(list(texts))):
+    def encode(self, texts: Sequence[str], refused: dict[int, str] | None = None) -> Iterator[Encoded]:
+        """The rows of all texts, in order. What the tokenizer breaks off at has none, and `refused` gets its index and why.
+
+        Raises:
+            TokenizerError: It breaks off at a text, and there is no `refused`.
+        """
+        for source, encoding in enumerate(self._encodings(texts)):
+            if isinstance(encoding, TokenizerError):
+                if refused is None:
+                    raise encoding
+                refused[source] = str(encoding)
+                continue
             rows = [encoding, *encoding.overflowing]
             offsets = [np.array(row.offsets, dtype=np.int64).reshape(-1, 2) for row in rows]
             # Of what two rows share, the first half belongs to the row before.
@@ -60,3 +86,13 @@ class Encoder:
             for number, row in enumerate(rows):
                 ids = np.array(row.ids, dtype=np.int64)
                 yield Encoded(source, ids, offsets[number], borders[number], borders[number + 1])
+
+    def _encodings(self, texts: Sequence[str]) -> list[Encoding | TokenizerError]:
+        try:
+            with panics_are_errors():
+                return [*self._tokenizer.encode_batch(list(texts))]
+        except Exception as error:  # the library raises bare Exception
+            if len(texts) == 1:
+                return [error if isinstance(error, TokenizerError) else TokenizerError(str(error))]
+        half = len(texts) // 2
+        return self._encodings(texts[:half]) + self._encodings(texts[half:])

@@ -166,8 +166,15 @@ class Extractor:
             if not isinstance(item, Failure):
                 for window in item.windows:
                     texts.setdefault(item.normalized.text[window.start : window.end], []).append((number, window))
-        rows = list(self._encoder.encode(list(texts))) if texts else []
-        return _Chunk(items, list(texts.values()), rows)
+        refused: dict[int, str] = {}
+        rows = list(self._encoder.encode(list(texts), refused)) if texts else []
+        owners = list(texts.values())
+        for text, reason in refused.items():
+            for number, _ in owners[text]:
+                if isinstance(item := items[number], _Prepared):
+                    message = f"{item.document.id}: the model's tokenizer.json breaks off at it ({reason})"
+                    items[number] = Failure(item.document.id, "TokenizerError", message)
+        return _Chunk(items, owners, rows)
 
     def _prepare(self, document: Document | Failure) -> _Prepared | Failure:
         if isinstance(document, Failure):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from renshi.encode import TokenizerError, panics_are_errors
 from renshi.labels import TAGS
 from renshi.model_folder import (
     ExtractorError,
@@ -192,8 +193,12 @@ def read_tokenizer(folder: Path) -> tuple[Tokenizer, int]:
     check_config(config, folder / "config.json")
     _check_labels(config, folder)
     length = row_length(config, read_json(folder / "tokenizer_config.json"), folder)
-    tokenizer = _read_tokenizer(folder)
-    check_tokenizer(tokenizer, config, folder / "tokenizer.json")
+    try:
+        with panics_are_errors():
+            tokenizer = _read_tokenizer(folder)
+            check_tokenizer(tokenizer, config, folder / "tokenizer.json")
+    except TokenizerError as error:
+        raise ExtractorError(f"{folder / 'tokenizer.json'}: is not a tokenizer ({error})") from error
     return tokenizer, length
 
 

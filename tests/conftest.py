@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import struct
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,13 @@ TEXT = (
     "1月24日上午，省学会肺转移瘤专业委员会成立大会在省城举行。省学会会长王进龙出席成立大会并致辞，"
     "白敏、李毅等12名同志任副主任委员。第2届“并州论坛”(CACA)由山西省肿瘤医院承办！John Smith说：“好”；他来自ABC公司？"
 )
+
+# A table of characters in the form of SentencePiece: for the byte "x" it leads to a place that it does not have.
+_TABLE = (
+    struct.pack("<257I", 1024, *(ord("x") | 1 << 8 | 5000 << 10 if n == ord("x") else 0 for n in range(256))) + b"a\0"
+)
+PANICS_AT_X = {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(_TABLE).decode()}
+"""A normalizer of tokenizer.json that lets the tokenizers library panic at a text with an x in it."""
 
 
 def make_model(folder: Path, *, max_length: int = 64, seed: int = 0, scale: float = 4.0) -> Path:

@@ -1,13 +1,16 @@
+import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
-from renshi.encode import Encoder
+from renshi.encode import Encoder, TokenizerError, panics_are_errors
 from renshi.text import normalize
+from tests.conftest import PANICS_AT_X
 
 NASTY = "王强\ufffd李明\ue000😀😀👩‍👩‍👧 ABCabc12 \u0301é İ한국 〇㐂𠮷\t\n会议…“好”"
 
@@ -51,3 +54,26 @@ def test_the_callers_tokenizer_keeps_its_own_limits(tiny_model: Path) -> None:
 def test_special_tokens_stand_nowhere(tiny_model: Path) -> None:
     (row,) = Encoder(Tokenizer.from_file(str(tiny_model / "tokenizer.json")), 16, 4).encode(["会长"])
     np.testing.assert_array_equal(row.offsets, [[0, 0], [0, 1], [1, 2], [0, 0]])
+
+
+def test_what_is_no_panic_passes() -> None:
+    for kind in (KeyboardInterrupt, SystemExit, ValueError):
+        with pytest.raises(kind), panics_are_errors():
+            raise kind
+
+
+def test_what_the_tokenizer_breaks_off_at_is_named(tiny_model: Path) -> None:
+    content = json.loads((tiny_model / "tokenizer.json").read_text()) | {"normalizer": PANICS_AT_X}
+    encoder, refused = Encoder(Tokenizer.from_str(json.dumps(content)), 64, 8), dict[int, str]()
+    with pytest.raises(TokenizerError, match="index out of bounds"):
+        list(encoder.encode(["会", "x"]))
+    assert [row.source for row in encoder.encode(["会", "x", "长", "会x"], refused)] == [0, 2]
+    assert list(refused) == [1, 3]
+
+
+def test_a_vocabulary_without_its_word_for_the_unknown(tiny_model: Path) -> None:
+    content = json.loads((tiny_model / "tokenizer.json").read_text())
+    content["model"]["unk_token"] = "[NONE]"
+    encoder, refused = Encoder(Tokenizer.from_str(json.dumps(content)), 64, 8), dict[int, str]()
+    assert [row.source for row in encoder.encode(["会", "囧", "长"], refused)] == [0, 2]
+    assert "Missing [UNK] token" in refused[1]

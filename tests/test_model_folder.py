@@ -19,7 +19,8 @@ from tokenizers.processors import TemplateProcessing
 from renshi import Extractor
 from renshi.model import ExtractorError, find_model
 from renshi.model_folder import check_onnx
-from renshi.records import Record
+from renshi.records import Failure, Record
+from tests.conftest import PANICS_AT_X
 
 Change = Callable[[Path], None]
 GOOD = "省学会会长王进龙出席成立大会并致辞，白敏、李毅等12名同志任副主任委员。"
@@ -48,6 +49,10 @@ def rewrite(path: Path, changes: dict[str, Any]) -> None:
 
 def tokenizer_config(**changes: Any) -> Change:
     return lambda folder: rewrite(folder / "tokenizer_config.json", changes)
+
+
+def tokenizer(**changes: Any) -> Change:
+    return lambda folder: rewrite(folder / "tokenizer.json", changes)
 
 
 def file(name: str, content: bytes | Callable[[bytes], bytes]) -> Change:
@@ -147,6 +152,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "weights without end": (file("model.safetensors", lambda content: content[:-4] + struct.pack("<f", float("inf"))), r"are not all numbers"),
     "a vocabulary larger than the embeddings": (edit_tokenizer(lambda t: t.add_tokens(["某某"] * 1)), r"tokenizer.json: has an id [0-9]+, where the model's vocab_size is [0-9]+; the two belong"),
     "no special tokens": (edit_tokenizer(no_special_tokens), r"does not put one special token before a text and one behind it"),
+    "a tokenizer that panics": (tokenizer(normalizer={"type": "Precompiled", "precompiled_charsmap": "AAAA"}), r"tokenizer.json: is not a tokenizer \(Precompiled: .*\)"),
     "a tokenizer nested too deeply": (file("tokenizer.json", DEEP), r"tokenizer.json: is not a tokenizer"),
     "a link out": (link("config.json", "../elsewhere/config.json"), r"config.json: is a link that leads out of the model folder; put the file itself there"),
     "an absolute link out": (link("model.safetensors", "/etc/hostname"), r"model.safetensors: is a link that leads out of the model folder"),
@@ -249,6 +255,34 @@ def test_a_tokenizer_that_rewrites_the_text_moves_no_offsets_out_of_it(folder: P
         for entity in record.entities:
             assert 0 <= entity.start < entity.end
             assert record.text[entity.start : entity.end] == entity.text
+
+
+@pytest.mark.parametrize(
+    ("normalizer", "bad", "reason"),
+    [
+        (PANICS_AT_X, "某x某", "index out of bounds: the len is 256 but the index is 5104"),
+        pytest.param(
+            {"type": "Replace", "pattern": {"Regex": "(x+x+)+y"}, "content": ""},
+            "x" * 40,
+            "Onig: Regex search error: retry-limit-in-match over",
+            marks=pytest.mark.slow,  # seconds until it gives up
+        ),
+    ],
+    ids=["a table that leads nowhere", "a regular expression that gives up"],
+)
+def test_a_tokenizer_that_panics_costs_its_documents_only(
+    folder: Path, normalizer: dict[str, Any], bad: str, reason: str
+) -> None:
+    tokenizer(normalizer=normalizer)(folder)
+    good = iter(load(folder).extract([GOOD, GOOD, "会"]))
+    gone = Failure("f", "OSError", "gone")
+    for number, item in enumerate(load(folder).extract([GOOD, bad, bad + GOOD, GOOD, gone, "会"])):
+        if number in (1, 2):
+            message = f"{number}: the model's tokenizer.json breaks off at it ({reason})"
+            assert item == Failure(str(number), "TokenizerError", message)
+        else:
+            assert item == gone if number == 4 else item.to_dict() == {**next(good).to_dict(), "id": str(number)}
+    assert next(good, None) is None
 
 
 LOCATION = b"\x0a\x08location\x12"

@@ -51,6 +51,7 @@ from training.encoder import RandomEncoder
 from training.evaluate import judge, span_counts
 from training.loss import partial_label_loss
 from training.metrics import score_of
+from training.rates import parameter_groups
 from training.reader import Reader
 from training.sources import FORMATS, Example, SourceError, read_source
 from training.tokenizer import build_vocabulary, from_vocabulary, load_fast_tokenizer
@@ -105,6 +106,8 @@ class TrainConfig:
     dropout: float = 0.1
     mask_share: float = 0.0
     """This share of the tokens is replaced by ``[MASK]``, so that spans are read from what stands around them too."""
+    layer_decay: float = 1.0
+    """Each layer's learning rate is this times that of the one above, the head's the full one (`training.rates`)."""
     seed: int = 0
 
     def problems(self) -> Iterator[str]:
@@ -126,6 +129,8 @@ class TrainConfig:
                 yield f"{name}: {getattr(self, name)} is not between 0 and 1"
         if self.learning_rate <= 0:
             yield f"learning_rate: {self.learning_rate} is not above 0"
+        if not 0 < self.layer_decay <= 1:
+            yield f"layer_decay: {self.layer_decay} is not above 0 and at most 1; 1 is the same rate for all layers"
 
 
 class TokenBatches(Sampler[list[int]]):
@@ -208,9 +213,18 @@ class Collator:
 class PartialLabelTrainer(Trainer):
     """The Trainer with the partial-label loss, token-budget batches, and the dev score read end to end."""
 
-    def __init__(self, *, batches: TokenBatches, reader: Reader, **arguments: Any) -> None:
+    def __init__(self, *, config: TrainConfig, batches: TokenBatches, reader: Reader, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._batches, self.reader = batches, reader
+        self._config, self._batches, self.reader = config, batches, reader
+
+    def create_optimizer(self, *_: Any) -> torch.optim.Optimizer:
+        if self.optimizer is None and self._config.layer_decay != 1:
+            model: Any = self.model
+            kind, options = self.get_optimizer_cls_and_kwargs(self.args, model)
+            rates = self._config.learning_rate, self._config.layer_decay
+            decayed = self.get_decay_parameter_names(model)
+            self.optimizer = kind(parameter_groups(model, *rates, self._config.weight_decay, decayed), **options)
+        return super().create_optimizer()
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         return DataLoader(self.train_dataset, batch_sampler=self._batches, collate_fn=self.data_collator)  # type: ignore[arg-type]
@@ -408,6 +422,7 @@ def fit(
         config.batch_tokens, config.steps, config.seed, arguments.process_index, arguments.world_size,
     )  # fmt: skip
     trainer = PartialLabelTrainer(
+        config=config,
         model=model,
         args=arguments,
         train_dataset=dataset,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +21,27 @@ from transformers import AutoModelForTokenClassification, pipeline
 from renshi import Extractor
 from renshi.labels import LABELS, bio_tags
 from renshi.model import MODEL_FILES, supports_bfloat16
-from training.config import load_config
-from training.train import Collator, TokenBatches, TrainConfig, load_base, main, train
+from training.align import bit
+from training.average import AVERAGE_FILE
+from training.config import ConfigError, load_config
+from training.train import (
+    Collator,
+    Source,
+    TokenBatches,
+    TrainConfig,
+    align_sources,
+    fit,
+    hide,
+    load_base,
+    main,
+    read_sources,
+    train,
+)
 
 ROOT = Path(__file__).parents[1]
 PAGE = "{省学会|ORG}{会长|TITLE}{王进龙|PER}出席{成立大会|EVENT.FOUNDING}。{山西医院|ORG}{院长|TITLE}{白敏|PER}讲话。\n"
+
+METHODS = ["layer_decay=0.8", "average=0.95", "adversarial=0.5", "r_drop=1.0", "focal=1.0", "dropout=0.1"]
 
 
 @pytest.fixture
@@ -85,11 +103,12 @@ def test_learns_a_page_and_writes_what_users_load(config_file: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_as_if_undisturbed(config_file: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [["dropout=0.1"], METHODS], ids=["plain", "all-methods"])
+def test_a_killed_run_goes_on_as_if_undisturbed(config_file: Path, tmp_path: Path, options: list[str]) -> None:
     """SIGKILL after the first checkpoint, the same command again: the weights are those of a run in one piece."""
-    command = [sys.executable, "-m", "training.train", str(config_file), "mask_share=0.1", "dropout=0.1", "patience=9"]
+    command = [sys.executable, "-m", "training.train", str(config_file), "mask_share=0.1", "patience=9", *options]
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}  # the sums in one order
     process = subprocess.Popen([*command, f"output={killed}"], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
     state = killed / "checkpoints/checkpoint-20/trainer_state.json"
     while not state.exists() and process.poll() is None:
@@ -101,6 +120,10 @@ def test_a_killed_run_goes_on_as_if_undisturbed(config_file: Path, tmp_path: Pat
     first, second = (load_file(output / "model/model.safetensors") for output in (killed, whole))
     for name, tensor in first.items():
         torch.testing.assert_close(tensor.float(), second[name].float(), atol=0.02, rtol=0.02, msg=name)
+    if options == METHODS:
+        first, second = (load_file(output / "checkpoints/checkpoint-60" / AVERAGE_FILE) for output in (killed, whole))
+        for name, tensor in first.items():
+            torch.testing.assert_close(tensor, second[name], atol=1e-5, rtol=1e-4, msg=name)
 
 
 def test_batches_keep_the_budget_and_the_weights() -> None:
@@ -123,8 +146,35 @@ def test_processes_share_the_batches_of_one_with_their_budget_together() -> None
             assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
+def test_sources_follow_each_other() -> None:
+    lengths = [[20] * 50, [20] * 80, [20] * 40]
+
+    def read(spans: list[tuple[float, float]], seed: int = 1) -> list[list[int]]:
+        return list(TokenBatches(lengths, [1.0, 2.0, 1.0], budget=100, steps=60, seed=seed, spans=spans))
+
+    batches = read([(0.0, 1.0), (0.0, 0.5), (0.5, 1.0)])
+    assert len(batches) == 60
+    parts = [[index for batch in batches[start : start + 30] for index in batch] for start in (0, 30)]
+    assert max(parts[0]) < 130
+    assert sum(index >= 50 for index in parts[0]) / sum(index < 50 for index in parts[0]) == pytest.approx(3.2, rel=0.3)
+    assert not {index for index in parts[1] if 50 <= index < 130}
+    assert len(set(parts[1])) == 90  # each once, and then again from the start: 30 batches of 5
+    assert batches == read([(0.0, 1.0), (0.0, 0.5), (0.5, 1.0)])  # a resumed run passes over what it has seen
+    assert read([]) == read([(0.0, 1.0)] * 3) != read([], seed=2)
+    shares = [
+        list(TokenBatches(lengths, [1.0, 2.0, 1.0], 50, 60, 1, rank, 2, [(0.0, 1.0), (0.0, 0.5), (0.5, 1.0)]))
+        for rank in (0, 1)
+    ]
+    assert all(sorted(a + b) == sorted(batch) for a, b, batch in zip(*shares, batches, strict=True))
+
+
 @pytest.mark.slow
-def test_two_processes_have_the_loss_curve_of_one_with_twice_the_batch(config_file: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "methods", [[], ["adversarial=0.5", "average=0.9", "layer_decay=0.8"]], ids=["plain", "methods"]
+)
+def test_two_processes_have_the_loss_curve_of_one_with_twice_the_batch(
+    config_file: Path, tmp_path: Path, methods: list[str]
+) -> None:
     """`torchrun` over gloo against one process, texts of many lengths, so that the shares hold unlike numbers of tokens.
     Dropout is off, as every process draws its own; what is left is the rounding of sums."""
     texts = [f"{{省学会|ORG}}{{会长|TITLE}}{{王进龙|PER}}{'出席会议并讲话' * (number % 7)}。" for number in range(33)]
@@ -139,7 +189,7 @@ def test_two_processes_have_the_loss_curve_of_one_with_twice_the_batch(config_fi
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     for name, start, tokens in (("two", torchrun, 128), ("one", [], 256)):
         run = tmp_path / name
-        options = [f"output={run}", f"batch_tokens={tokens}", "steps=100", "patience=9"]
+        options = [f"output={run}", f"batch_tokens={tokens}", "steps=100", "patience=9", *methods]
         command = [sys.executable, *start, "-m", "training.train", str(config_file), *options]
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
@@ -155,6 +205,86 @@ def test_two_processes_have_the_loss_curve_of_one_with_twice_the_batch(config_fi
     tolerance = 0.03 if supports_bfloat16("cpu") else 1e-4  # it was 2e-7 in float32
     for two, one in zip(curves["two"], curves["one"], strict=True):
         assert two == pytest.approx(one, rel=tolerance, abs=tolerance)
+
+
+def test_what_is_scored_and_kept_is_the_average(config_file: Path) -> None:
+    config = load_config(TrainConfig, config_file, [*METHODS, "steps=9", "learning_rate=2e-2"])
+    folder = train(config)
+    state = json.loads((folder.parent / "checkpoints/checkpoint-9/trainer_state.json").read_text())
+    best = Path(state["best_model_checkpoint"])
+    kept, average, last = (
+        load_file(path) for path in (folder / "model.safetensors", best / AVERAGE_FILE, best / "model.safetensors")
+    )
+    for name, tensor in kept.items():
+        assert torch.equal(tensor, average[name].bfloat16())
+        assert "key.bias" in name or not torch.equal(tensor, last[name].bfloat16())  # softmax takes no notice of it
+    scores = [row["eval_micro_f1"] for row in state["log_history"] if "eval_micro_f1" in row]
+    assert state["best_metric"] == max(scores)
+
+
+def test_a_run_goes_on_from_a_checkpoint_to_the_bit(config_file: Path, tmp_path: Path) -> None:
+    """As after a kill: a checkpoint, and beside it a later one that was only begun."""
+    ends = []
+    for output in (tmp_path / "whole", tmp_path / "resumed"):
+        config = load_config(TrainConfig, config_file, [*METHODS, "mask_share=0.2", "steps=6", f"output={output}"])
+        sources = read_sources(config.train, config.data_root)
+        checkpoints = output / "checkpoints"
+        if ends:
+            earlier = next(path for path in (tmp_path / "whole/checkpoints").iterdir() if path.name != "checkpoint-6")
+            shutil.copytree(earlier, checkpoints / earlier.name)
+            (checkpoints / "checkpoint-5").mkdir()
+            shutil.copy(earlier / "model.safetensors", checkpoints / "checkpoint-5")
+        trainer, _ = fit(config, sources, sources[0])
+        assert trainer.state.global_step == 6
+        ends.append(
+            {name: load_file(checkpoints / "checkpoint-6" / name) for name in ("model.safetensors", AVERAGE_FILE)}
+        )
+    for file, tensors in ends[0].items():
+        assert all(torch.equal(tensor, ends[1][file][name]) for name, tensor in tensors.items())
+
+
+def test_where_sets_are_simply_mixed_nothing_is_allowed_beside_o(config_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "train.json").write_text(
+        '{"text": "王进龙记者说", "label": {"name": {"王进龙": [[0, 2]]}, "position": {"记者": [[3, 4]]}}}\n', "utf-8"
+    )
+    sources = (Source(format="cluener", path=str(tmp_path / "train.json")),)
+    allowed = {}
+    for partial in (True, False):
+        config = replace(load_config(TrainConfig, config_file), train=sources, partial_labels=partial)
+        examples = read_sources(sources, "")
+        _, tokenizer = load_base(config, examples, LABELS)
+        ((row,),) = align_sources(config, examples, tokenizer, LABELS)
+        allowed[partial] = row.allowed.tolist()
+    first, rest = bit("B-PER"), bit("I-PER")
+    assert allowed[False] == [0, first, rest, rest, 1, 1, 1, 0]
+    assert allowed[True][:4] == allowed[False][:4]
+    titles, events = bit("B-TITLE") | bit("I-TITLE"), bit("B-EVENT.FORUM")
+    assert [mask & (1 | titles) for mask in allowed[True][4:7]] == [1 | titles, 1 | titles, 1]
+    assert all(mask & events for mask in allowed[True][4:7])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("layer_decay=0.0", "layer_decay: 0.0 is not above 0 and at most 1; 1 is the same rate for all layers"),
+        ("average=1.0", "average: 1.0 is not between 0 and 1"),
+        ("adversarial=-1.0", "adversarial: -1.0 is below 0, which is off"),
+        ("r_drop=1.0", "r_drop: two passes without dropout are the same; set dropout above 0, or leave it out"),
+        ("focal=-2.0", "focal: -2.0 is below 0, which is off"),
+        (
+            'train=[{format="markup", path="a", until=0.5}, {format="markup", path="b", since=0.6}]',
+            "train: from 50% of the run on no source is read; since and until leave a gap",
+        ),
+        (
+            'train=[{format="markup", path="a", since=0.5, until=0.5}]',
+            "train[0].since: 0.5 to until: 0.5 is no part of a run; 0.0 to 1.0 is the whole",
+        ),
+    ],
+)
+def test_options_that_cannot_be_are_refused(config_file: Path, override: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(TrainConfig, config_file, [override])
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("labels", [("PER", "LOC"), tuple(reversed(LABELS)), LABELS])
@@ -173,11 +303,12 @@ def test_a_fine_tuned_base_gives_its_encoder_and_its_head_only_for_the_same_tags
 
 def test_the_collator_pads_and_hides() -> None:
     rows = [{"input_ids": [2, 7, 8, 3], "allowed": [0, 1, 2, 0]}, {"input_ids": [2, 9, 3], "allowed": [0, 4, 0]}]
-    batch = Collator(pad_id=0, mask_id=4, mask_share=0.0)(rows)
+    batch = Collator(pad_id=0, mask_id=4)(rows)
     assert batch["input_ids"].tolist() == [[2, 7, 8, 3], [2, 9, 3, 0]]
     assert batch["attention_mask"].tolist() == [[1, 1, 1, 1], [1, 1, 1, 0]]
     assert batch["allowed"].tolist() == [[0, 1, 2, 0], [0, 4, 0, 0]]
-    hidden = Collator(pad_id=0, mask_id=4, mask_share=0.999)(rows)["input_ids"]
+    hidden = hide(batch, mask_id=4, share=0.999)["input_ids"]
+    assert batch["input_ids"][0].tolist() == [2, 7, 8, 3]
     assert hidden[:, 0].tolist() == [2, 2]
     assert hidden[0, 3] == 3
 

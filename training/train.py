@@ -18,7 +18,8 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -35,6 +36,9 @@ from transformers import (
     EarlyStoppingCallback,
     PreTrainedTokenizerFast,
     Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
     TrainingArguments,
     set_seed,
 )
@@ -44,12 +48,14 @@ from renshi.encode import Encoder
 from renshi.extractor import Extractor
 from renshi.labels import LABELS, bio_tags
 from renshi.model import Calibration, pad_rows, supports_bfloat16
+from training.adversarial import perturbed
 from training.align import Row, align
+from training.average import WeightAverage
 from training.calibrate import calibrate
 from training.config import format_config, main_config
 from training.encoder import RandomEncoder
 from training.evaluate import judge, span_counts
-from training.loss import partial_label_loss
+from training.loss import divergence, partial_label_loss
 from training.metrics import score_of
 from training.rates import parameter_groups
 from training.reader import Reader
@@ -62,17 +68,23 @@ __all__ = ["LiveModel", "Source", "TrainConfig", "fit", "train"]
 @dataclass(frozen=True, kw_only=True)
 class Source:
     """One set of annotated text: its format (a name in `training.sources`), where it is, and how often it is read in
-    the time in which a source of weight 1 is read once. ``{data_root}`` in a path stands for the config's key."""
+    the time in which a source of weight 1 is read once. ``{data_root}`` in a path stands for the config's key.
+
+    In training it is read only between the shares `since` and `until` of the run, so that sources can follow each other."""
 
     format: str
     path: str
     weight: float = 1.0
+    since: float = 0.0
+    until: float = 1.0
 
     def problems(self) -> Iterator[str]:
         if self.format not in FORMATS:
             yield f"format: {self.format!r} is unknown; formats are {', '.join(FORMATS)}"
         if self.weight <= 0:
             yield f"weight: {self.weight} is not above 0; leave the source out instead"
+        if not 0 <= self.since < self.until <= 1:
+            yield f"since: {self.since} to until: {self.until} is no part of a run; 0.0 to 1.0 is the whole"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,12 +120,25 @@ class TrainConfig:
     """This share of the tokens is replaced by ``[MASK]``, so that spans are read from what stands around them too."""
     layer_decay: float = 1.0
     """Each layer's learning rate is this times that of the one above, the head's the full one (`training.rates`)."""
+    average: float = 0.0
+    """The decay of an average of the weights (`training.average`), which is what is scored and kept; 0: none."""
+    adversarial: float = 0.0
+    """A second pass in each step with the word embeddings moved so far against the model (`training.adversarial`)."""
+    r_drop: float = 0.0
+    """The weight of the divergence between two passes with different dropout (`training.loss`)."""
+    focal: float = 0.0
+    """The gamma of the focal loss (`training.loss`)."""
+    partial_labels: bool = True
+    """False: what a source does not annotate, or is in doubt of, counts as O, as where sets are simply mixed."""
     seed: int = 0
 
     def problems(self) -> Iterator[str]:
         for name in self.required:
             if not getattr(self, name):
                 yield f"{name}: names no source; add a table [[{name}]] with format and path"
+        for share in sorted({0.0, *(source.until for source in self.train)} - {1.0}):
+            if self.train and not any(source.since <= share < source.until for source in self.train):
+                yield f"train: from {share:.0%} of the run on no source is read; since and until leave a gap"
         if not 16 <= self.max_length <= 512:
             yield f"max_length: {self.max_length} is not between 16 and 512 tokens"
         for length in self.window_lengths:
@@ -124,9 +149,14 @@ class TrainConfig:
         for name in ("steps", "evaluations", "patience"):
             if getattr(self, name) < 1:
                 yield f"{name}: {getattr(self, name)} is less than 1"
-        for name in ("warmup_share", "dropout", "mask_share"):
+        for name in ("warmup_share", "dropout", "mask_share", "average"):
             if not 0 <= getattr(self, name) < 1:
                 yield f"{name}: {getattr(self, name)} is not between 0 and 1"
+        for name in ("adversarial", "r_drop", "focal"):
+            if getattr(self, name) < 0:
+                yield f"{name}: {getattr(self, name)} is below 0, which is off"
+        if self.r_drop and not self.dropout:
+            yield "r_drop: two passes without dropout are the same; set dropout above 0, or leave it out"
         if self.learning_rate <= 0:
             yield f"learning_rate: {self.learning_rate} is not above 0"
         if not 0 < self.layer_decay <= 1:
@@ -134,7 +164,8 @@ class TrainConfig:
 
 
 class TokenBatches(Sampler[list[int]]):
-    """Exactly `steps` batches of row indices under a token budget, each source as often as its weight says.
+    """Exactly `steps` batches of row indices under a token budget, each source as often as its weight says while it is
+    read: `spans` has the shares of the run between which that is, where it is not the whole.
 
     A pass over the sources is shuffled, cut into pools of fifty batches, each pool sorted by length; its batches come in
     random order. All of it follows from the seed, so a resumed run sees what an undisturbed one sees.
@@ -145,9 +176,12 @@ class TokenBatches(Sampler[list[int]]):
 
     def __init__(
         self, lengths: Sequence[Sequence[int]], weights: Sequence[float], budget: int, steps: int, seed: int,
-        rank: int = 0, processes: int = 1,
+        rank: int = 0, processes: int = 1, spans: Sequence[tuple[float, float]] = (),
     ) -> None:  # fmt: skip
         self._lengths, self._weights = [np.asarray(part) for part in lengths], weights
+        self._spans = [
+            (round(since * steps), round(until * steps)) for since, until in spans or [(0, 1)] * len(lengths)
+        ]
         self._budget, self._steps, self._seed = budget * processes, steps, seed
         self._rank, self._processes = rank, processes
 
@@ -155,23 +189,28 @@ class TokenBatches(Sampler[list[int]]):
         return self._steps
 
     def __iter__(self) -> Iterator[list[int]]:
-        for batch in itertools.islice(self._all(), self._steps):
-            yield batch[self._rank :: self._processes]
+        generator = np.random.default_rng(self._seed)
+        for start, end in itertools.pairwise(sorted({step for span in self._spans for step in span})):
+            read = [since <= start and end <= until for since, until in self._spans]
+            for batch in itertools.islice(self._passes(read, generator), end - start):
+                yield batch[self._rank :: self._processes]
 
-    def _all(self) -> Iterator[list[int]]:
+    def _passes(self, read: Sequence[bool], generator: np.random.Generator) -> Iterator[list[int]]:
+        """Passes without end over the sources that are read."""
         lengths = np.concatenate(self._lengths)
+        mean = np.concatenate([part for part, is_read in zip(self._lengths, read, strict=True) if is_read]).mean()
         sizes = [len(part) for part in self._lengths]
         first = np.cumsum([0, *sizes[:-1]])
-        generator = np.random.default_rng(self._seed)
         while True:
             order = np.concatenate(
                 [
                     start + _repeat(size, weight, generator)
-                    for start, size, weight in zip(first, sizes, self._weights, strict=True)
+                    for start, size, weight, is_read in zip(first, sizes, self._weights, read, strict=True)
+                    if is_read
                 ]
             )
             order = generator.permutation(order)
-            pool = max(1, int(50 * self._budget / lengths.mean()))
+            pool = max(1, int(50 * self._budget / mean))
             for start in range(0, len(order), pool):
                 rows = order[start : start + pool]
                 batches = list(make_batches(lengths[rows].tolist(), self._budget))
@@ -188,11 +227,10 @@ def _repeat(size: int, weight: float, generator: np.random.Generator) -> NDArray
 
 @dataclass(frozen=True)
 class Collator:
-    """Rows to a padded batch, some tokens hidden."""
+    """Rows to a padded batch."""
 
     pad_id: int
     mask_id: int
-    mask_share: float
 
     def __call__(self, rows: Sequence[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
         rows = rows or [{"input_ids": [self.mask_id], "allowed": [0]}]  # a process whose share is empty keeps step
@@ -204,10 +242,13 @@ class Collator:
             input_ids[index, :length] = torch.as_tensor(row["input_ids"])
             allowed[index, :length] = torch.as_tensor(row["allowed"])
         mask = (input_ids != self.pad_id).long()
-        if self.mask_share:
-            hidden = (torch.rand(input_ids.shape) < self.mask_share) & (allowed != 0)
-            input_ids[hidden] = self.mask_id
         return {"input_ids": input_ids, "attention_mask": mask, "allowed": allowed}
+
+
+def hide(inputs: dict[str, torch.Tensor], mask_id: int, share: float) -> dict[str, torch.Tensor]:
+    """The batch with a random share of the tokens that count replaced by `mask_id`."""
+    hidden = (torch.rand(inputs["input_ids"].shape) < share).to(inputs["input_ids"].device) & (inputs["allowed"] != 0)
+    return inputs | {"input_ids": inputs["input_ids"].masked_fill(hidden, mask_id)}
 
 
 class PartialLabelTrainer(Trainer):
@@ -216,6 +257,11 @@ class PartialLabelTrainer(Trainer):
     def __init__(self, *, config: TrainConfig, batches: TokenBatches, reader: Reader, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._config, self._batches, self.reader = config, batches, reader
+        self._mask_id = cast(Collator, self.data_collator).mask_id
+        model: Any = self.model
+        self.average = WeightAverage(model, config.average) if config.average else None
+        if self.average:
+            self.add_callback(_AverageSteps(self.average))
 
     def create_optimizer(self, *_: Any) -> torch.optim.Optimizer:
         if self.optimizer is None and self._config.layer_decay != 1:
@@ -229,20 +275,46 @@ class PartialLabelTrainer(Trainer):
     def get_train_dataloader(self) -> DataLoader[Any]:
         return DataLoader(self.train_dataset, batch_sampler=self._batches, collate_fn=self.data_collator)  # type: ignore[arg-type]
 
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+        if self._config.mask_share:
+            # Here and not where batches are made, which is one or two steps ahead: the random numbers that a step uses
+            # have to be those after the last checkpoint's, or a resumed run is another one.
+            inputs = hide(inputs, self._mask_id, self._config.mask_share)
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        if self._config.adversarial:
+            # The gradients of the two passes add up. After the first they are those of all processes together, so that
+            # each process moves its embeddings to the same place.
+            embeddings = self.accelerator.unwrap_model(model).get_input_embeddings().weight
+            with perturbed(embeddings, self._config.adversarial):
+                super().training_step(model, inputs, num_items_in_batch)
+        return loss
+
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         allowed = inputs.pop("allowed")
+        if self._config.r_drop:  # two passes in one: every row a second time, with its own dropout
+            inputs = {name: tensor.repeat(2, 1) for name, tensor in inputs.items()}
         outputs = model(**inputs)
         # The gradients of the processes are averaged, so each divides by the mean number of tokens that count; by its
         # own number, the tokens of a process that has few of them would weigh more than the others'.
         count = self.accelerator.reduce((allowed != 0).sum().float(), "mean")
-        loss = partial_label_loss(outputs.logits, allowed, count)
+        passes = outputs.logits.split(len(allowed))
+        losses = [partial_label_loss(logits, allowed, count, self._config.focal) for logits in passes]
+        loss = torch.stack(losses).mean()  # the sum, in the paper: a learning rate means the same here with and without
+        if self._config.r_drop:
+            loss = loss + self._config.r_drop * divergence(passes[0], passes[1], allowed, count)
         return (loss, outputs) if return_outputs else loss
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        super().save_model(output_dir, _internal_call)
+        if self.average and output_dir and self.args.should_save:
+            self.average.save(Path(output_dir))
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         mine = cast("Sequence[Example]", self.eval_dataset)[self.args.process_index :: self.args.world_size]
-        counts = span_counts(judge(self.reader, mine)).sum(axis=0, keepdims=True)
+        with self.average.applied() if self.average else nullcontext():
+            counts = span_counts(judge(self.reader, mine)).sum(axis=0, keepdims=True)
         # One score for all: processes that disagree on which checkpoint is the best would not stop together.
         total = self.accelerator.reduce(torch.from_numpy(counts).to(self.args.device), "sum")
         score = score_of(total.cpu().numpy()).f1
@@ -250,6 +322,16 @@ class PartialLabelTrainer(Trainer):
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+
+class _AverageSteps(TrainerCallback):
+    """Takes the weights into their average after each step."""
+
+    def __init__(self, average: WeightAverage) -> None:
+        self._average = average
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._average.update(state.global_step)
 
 
 class LiveModel:
@@ -309,6 +391,8 @@ def align_sources(
     """The rows of each source, windows of every length of the config; what could not be aligned is reported."""
     aligned = []
     for source, examples in zip(config.train, sources, strict=True):
+        if not config.partial_labels:
+            examples = [replace(e, doubtful=(), annotated=frozenset(labels)) for e in examples]
         rows: list[Row] = []
         for length in config.window_lengths or (config.max_length,):
             overlap = (length - 2) // 8
@@ -420,6 +504,7 @@ def fit(
     batches = TokenBatches(
         [[len(row.input_ids) for row in part] for part in rows], [source.weight for source in config.train],
         config.batch_tokens, config.steps, config.seed, arguments.process_index, arguments.world_size,
+        [(source.since, source.until) for source in config.train],
     )  # fmt: skip
     trainer = PartialLabelTrainer(
         config=config,
@@ -427,15 +512,29 @@ def fit(
         args=arguments,
         train_dataset=dataset,
         eval_dataset=dev,
-        data_collator=Collator(tokenizer.pad_token_id, tokenizer.mask_token_id, config.mask_share),
+        data_collator=Collator(tokenizer.pad_token_id, tokenizer.mask_token_id),
         callbacks=[EarlyStoppingCallback(config.patience)],
         batches=batches,
         reader=Reader(LiveModel(model, tokenizer, config.max_length), labels),
     )
-    has_checkpoint = any((output / "checkpoints").glob("checkpoint-*"))
+    checkpoint = _last_checkpoint(output / "checkpoints")
+    if trainer.average and checkpoint:
+        trainer.average.load(checkpoint)
     set_seed(config.seed + arguments.process_index)  # dropout and hidden tokens: each process its own
-    trainer.train(resume_from_checkpoint=has_checkpoint or None)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if trainer.average:
+        trainer.average.load(Path(cast(str, trainer.state.best_model_checkpoint)))
+        trainer.average.apply()
     return trainer, tokenizer
+
+
+def _last_checkpoint(folder: Path) -> Path | None:
+    """The last one that is whole: its state is written behind all else."""
+    states = sorted(
+        folder.glob("checkpoint-*/trainer_state.json"), key=lambda path: int(path.parent.name.split("-")[1])
+    )
+    whole = [path.parent for path in states if path.read_text(encoding="utf-8").endswith("}\n")]
+    return whole[-1] if whole else None
 
 
 def _finish(

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +60,46 @@ def test_runs_variants_and_repeats_none(tmp_path: Path, capsys: pytest.CaptureFi
     assert "base/seed-3: was begun with other values (steps 4, now 5); remove it" in capsys.readouterr().err
 
 
+def test_a_run_that_another_process_is_at_is_left_to_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path, "[variants.fast]\nlearning_rate = 1e-2\n")
+    code = (
+        "import sys; from types import SimpleNamespace; from training.runs import claimed\n"
+        "with claimed(SimpleNamespace(output=sys.argv[1])) as is_ours: print(is_ours, flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "runs/base/seed-3")]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "True\n"
+        assert main([str(path)]) == 1
+        captured = capsys.readouterr()
+        assert captured.out.strip().split("\n")[-1].startswith("fast, seed 3: micro F1 ")
+        assert "base, seed 3: another process is at it\n" in captured.err
+        assert captured.err.endswith("1 of 2 runs are not finished; other processes are at them\n")
+        assert list(json.loads((tmp_path / "out/ablations.json").read_text())["variants"]) == ["fast"]
+        other.kill()  # and the lock goes with it
+    assert main([str(path)]) == 0
+    report = json.loads((tmp_path / "out/ablations.json").read_text())
+    assert list(report["variants"]) == ["base", "fast"]
+    assert "difference" in report["variants"]["fast"]
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_runs_out(tmp_path: Path) -> None:
+    path = write(tmp_path, "".join(f"[variants.v{number}]\nlearning_rate = 1e-{number}\n" for number in range(2, 6)))
+    command = [sys.executable, "-m", "training.ablations", str(path), "common={steps = 40}"]
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    both = [
+        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    trained = [re.findall(r"runs/(\w+)/seed-3/model: dev micro F1", process.communicate()[0]) for process in both]
+    assert sorted(process.returncode for process in both) in ([0, 0], [0, 1])
+    assert sorted(trained[0] + trained[1]) == ["base", "v2", "v3", "v4", "v5"]
+    report = json.loads((tmp_path / "out/ablations.json").read_text())
+    assert list(report["variants"]) == ["base", "v2", "v3", "v4", "v5"]
+    assert all("difference" in entry for name, entry in report["variants"].items() if name != "base")
+
+
 def test_variants_that_cannot_work_are_refused_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path, "[variants.a]\ndropuot = 0.0\n[variants.b]\ndropout = 1.0\n")
     assert main([str(path)]) == 2
@@ -72,13 +116,14 @@ def test_variants_that_cannot_work_are_refused_together(tmp_path: Path, capsys: 
     assert "variants.a/b.seed: is set for each run; leave it out" in error
 
 
-def test_the_committed_variants_load(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "steps"), [("ablations", 1200), ("studies/continued", 150)])
+def test_the_committed_variants_load(name: str, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    config = load_config(AblationConfig, Path("configs/ablations.toml"))
+    config = load_config(AblationConfig, Path(f"configs/{name}.toml"))
     variants = variant_configs(config)
     assert list(variants) == ["base", *config.variants]
-    assert variants["base"] != variants["no-dropout"]
-    assert {variant.steps for variant in variants.values()} == {1200}
+    assert all(variant != variants["base"] for name, variant in variants.items() if name != "base")
+    assert {variant.steps for variant in variants.values()} == {steps}
 
 
 def result(*counts: tuple[int, int, int]) -> dict[str, Any]:

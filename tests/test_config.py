@@ -16,7 +16,7 @@ from training.vocabulary import VocabularyConfig
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 KINDS = {
-    "ablations": AblationConfig,
+    **dict.fromkeys(("ablations", "continued"), AblationConfig),
     **dict.fromkeys(("encoder", "new-encoder", "ppmi"), PretrainConfig),
     "vocabulary": VocabularyConfig,
     **dict.fromkeys(("cluener", "msra", "resume", "weibo"), BenchmarkConfig),

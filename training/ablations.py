@@ -4,8 +4,9 @@
 
 A variant is a table of keys that differ from the base config; a run is one variant with one seed, kept in
 ``VARIANT/seed-N`` under `output`. A killed run goes on from its last checkpoint when the command is given again, and a
-finished one is not repeated. Every variant's first seed is run before any second one. After each run the file `results`
-is written anew:
+finished one is not repeated. Every variant's first seed is run before any second one. The same command in several
+processes shares the runs out: each leaves alone what another one is at. After each run the file `results` is written anew
+from all that are finished:
 
     {"base", "common": the config and what all variants differ in from it, "scored_on": [FORMAT:PATH], "documents",
      "variants": {"base" | name: {"overrides", "micro_f1": mean, "sd": null for one seed, "scores": {seed: micro F1},
@@ -14,7 +15,8 @@ is written anew:
 
 Scores are strict micro F1, end to end, as `training.evaluate` has them. p is for "better than the base": over resampled
 documents, each with its counts of all the seeds that both have (`metrics.paired_bootstrap`). It says nothing of other
-seeds, and with many variants some will look better by chance.
+seeds, and with many variants some will look better by chance. Exit status 1 where runs were left to another process and
+are not finished yet, 2 where something could not be run.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from renshi.extractor import Extractor
 from training.config import ConfigError, load_config, main_config
 from training.evaluate import judge, span_counts
 from training.metrics import Counts, paired_bootstrap, score_of
-from training.runs import RunError, finish, finished, write_json
+from training.runs import RunError, claimed, finish, finished, locked, write_json
 from training.sources import Example, SourceError
 from training.train import Source, TrainConfig, read_sources, train
 
@@ -131,30 +133,50 @@ def _sum(results: Iterator[dict[str, Any]]) -> Counts:
     return total
 
 
+def _write_report(config: AblationConfig, runs: dict[tuple[str, int], TrainConfig], documents: int) -> int:
+    """Write the results from all the runs that are finished, by whichever process; returns how many are not."""
+    with locked(Path(config.output)):  # else one that read earlier could write later
+        results: dict[str, dict[int, dict[str, Any]]] = {name: {} for name, _ in runs}
+        for (name, seed), one in runs.items():
+            if (Path(one.output) / "result.json").exists() and (result := finished(one)):
+                results[name][seed] = result
+        report = {
+            "base": config.base,
+            "common": config.common,
+            "scored_on": [f"{source.format}:{source.path}" for source in config.score_on],
+            "documents": documents,
+            "variants": compare(config, results),
+        }
+        write_json(Path(config.results), report)
+    return len(runs) - sum(map(len, results.values()))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     config = main_config(AblationConfig, __doc__, arguments)
     try:
         variants = variant_configs(config)
         data_root = variants[BASE].data_root
         examples = [example for part in read_sources(config.score_on, data_root) for example in part]
-        results: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in variants}
-        for seed in config.seeds:
-            for name, variant in variants.items():
-                output = f"{config.output}/{name}/seed-{seed}"
-                results[name][seed] = run(replace(variant, seed=seed, output=output), examples)
-                report = {
-                    "base": config.base,
-                    "common": config.common,
-                    "scored_on": [f"{source.format}:{source.path}" for source in config.score_on],
-                    "documents": len(examples),
-                    "variants": compare(config, results),
-                }
-                write_json(Path(config.results), report)
-                print(f"{name}, seed {seed}: micro F1 {results[name][seed]['micro_f1']:.4f}")
+        runs = {
+            (name, seed): replace(variant, seed=seed, output=f"{config.output}/{name}/seed-{seed}")
+            for seed in config.seeds
+            for name, variant in variants.items()
+        }
+        missing = len(runs)
+        for (name, seed), one in runs.items():
+            with claimed(one) as is_ours:
+                if not is_ours:
+                    print(f"{name}, seed {seed}: another process is at it", file=sys.stderr)
+                    continue
+                result = run(one, examples)
+            missing = _write_report(config, runs, len(examples))
+            print(f"{name}, seed {seed}: micro F1 {result['micro_f1']:.4f}", flush=True)
     except (ConfigError, RunError, SourceError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
-    return 0
+    if missing:
+        print(f"{missing} of {len(runs)} runs are not finished; other processes are at them", file=sys.stderr)
+    return 1 if missing else 0
 
 
 if __name__ == "__main__":

@@ -1,25 +1,62 @@
 """Runs that are kept in a folder: which values one was begun with, and its result, which is whole or not there.
 
 A command of many runs can so be killed and given again: what is finished is read, what is begun goes on, and what was
-begun with other values is not taken for the same.
+begun with other values is not taken for the same. Several processes can share the runs out: one that a process has
+claimed is left to it.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from training.config import ConfigError, format_config, load_config
 
-__all__ = ["RunError", "begin", "finish", "finished", "write_json"]
+__all__ = ["RunError", "begin", "claimed", "finish", "finished", "locked", "write_json"]
 
 _ELSEWHERE = ("output", "data_root")  # a folder may move
 
 
 class RunError(ValueError):
     """A run that cannot be gone on with; the message says what to do."""
+
+
+@contextmanager
+def claimed(config: Any) -> Iterator[bool]:
+    """Make the run's folder and have it for this process alone meanwhile, if it is free: whether it was. The lock is the
+    system's: it goes with the process, however that ends."""
+    try:
+        lock = _lock(Path(config.output), timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Make the folder and have it for this process alone meanwhile; waits for that."""
+    lock = _lock(folder, timeout=-1)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _lock(folder: Path, timeout: float) -> Any:
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    lock.acquire(timeout=timeout)
+    return lock
 
 
 def finished(config: Any) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from training.ablations import AblationConfig
 from training.benchmark import BenchmarkConfig
 from training.config import ConfigError, format_config, load_config, main_config
 from training.pretrain import PretrainConfig
+from training.selftrain import SelftrainConfig
 from training.train import TrainConfig
 from training.vocabulary import VocabularyConfig
 
@@ -18,6 +19,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 KINDS = {
     **dict.fromkeys(("ablations", "continued"), AblationConfig),
     **dict.fromkeys(("encoder", "new-encoder", "ppmi"), PretrainConfig),
+    "selftrain": SelftrainConfig,
     "vocabulary": VocabularyConfig,
     **dict.fromkeys(("cluener", "msra", "resume", "weibo"), BenchmarkConfig),
 }  # others: TrainConfig

@@ -1,4 +1,5 @@
-"""Annotated text of every kind to one kind of example: the inline markup, and the official files of four public sets.
+"""Annotated text of every kind to one kind of example: the inline markup, the official files of four public sets, and
+what a model labelled (`training.selftrain`).
 
 A public set has labels of its own and annotates some of ours; the table `SOURCES` says which, and how its labels map.
 For the set's own benchmark it is read with its own labels, all of them certain.
@@ -70,12 +71,14 @@ class ReadReport:
 
 @dataclass(frozen=True, slots=True)
 class _Native:
-    """A text with the spans of its set in the set's own labels; `place` is file and line."""
+    """A text with the spans of its set in the set's own labels; `place` is file and line. `doubtful` are spans that the
+    set itself calls so."""
 
     place: str
     text: str
     spans: Sequence[tuple[int, int, str]]
     roles: Sequence[RoleStrings] = ()
+    doubtful: Sequence[tuple[int, int, str]] = ()
 
 
 # Titles of the guidelines by how they end: offices, ranks, honours. What CLUENER calls a position and ends otherwise
@@ -167,7 +170,11 @@ def _open(info: SourceInfo, path: Path, report: ReadReport) -> Iterator[_Native]
 
 def _to_example(native: _Native, info: SourceInfo, report: ReadReport) -> Example:
     entities: list[Entity] = []
-    doubtful: list[Entity] = []
+    doubtful = [
+        Entity(start, end, native.text[start:end], info.labels[label])
+        for start, end, label in native.doubtful
+        if label in info.labels
+    ]
     for start, end, own_label in sorted(native.spans, key=lambda span: (span[0], -span[1])):  # the longest first
         text, label = native.text[start:end], info.labels.get(own_label)
         if own_label not in info.own_labels:
@@ -220,6 +227,28 @@ def _read_cluener(path: Path, report: ReadReport) -> Iterator[_Native]:
             else:
                 report.skip("mentions that are not what stands there", place)
         yield _Native(place, text, spans)
+
+
+def _read_silver(path: Path, report: ReadReport) -> Iterator[_Native]:
+    for file in sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]:
+        for number, line in enumerate(_lines(file), start=1):
+            place = f"{file.name}:{number}"
+            if not line.strip():
+                continue
+            try:
+                item = json.loads(line)
+                text = item["text"]
+                certain, doubtful = (
+                    [(int(span["start"]), int(span["end"]), str(span["label"])) for span in item.get(key, [])]
+                    for key in ("entities", "doubtful")
+                )
+                found = [*certain, *doubtful]
+                if not all(0 <= start < end <= len(text) and label in LABELS for start, end, label in found):
+                    raise ValueError("a span outside the text, or a label that is none")
+            except (ValueError, KeyError, TypeError, AttributeError):
+                report.skip("lines that are not a text with spans in JSON", place)
+                continue
+            yield _Native(str(item.get("id", place)), text, certain, (), doubtful)
 
 
 def _column_reader(
@@ -335,6 +364,13 @@ SOURCES: dict[str, SourceInfo] = {
         labels={"PER.NAM": "PER", "ORG.NAM": "ORG"},
         annotated=_NAMES,
         remark="Weibo NER v2, weiboNER_2nd_conll.{train,dev,test}: nominal mentions (NOM), GPE and LOC mean nothing here",
+    ),
+    "silver": SourceInfo(
+        _read_silver,
+        own_labels=LABELS,
+        labels={label: label for label in LABELS},
+        annotated=frozenset(LABELS),
+        remark="a folder that python -m training.selftrain wrote, or one of its .jsonl files",
     ),
 }
 

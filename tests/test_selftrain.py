@@ -70,6 +70,12 @@ def test_a_name_that_is_sure_elsewhere_in_the_text_is_not_taught_as_nothing() ->
     assert certain == [("會(huì)長", "TITLE"), ("王進龍", "PER"), ("王", "PER")]
     assert doubtful == []  # the second 王進龍 is 王 for the teacher: what is sure stays
 
+    # Found a second time with less confidence: sure as well.
+    thought = opinion("王强说，王强不来。研讨会，研讨会。", [("王强", "PER", 0.95), ("王强", "PER", 0.4), ("研讨会", "EVENT.FORUM", 0.95), ("研讨会", "EVENT.FORUM", 0.4)])  # fmt: skip
+    assert shown(to_example(thought, 0.9, 0.05)) == (
+        [("王强", "PER"), ("王强", "PER"), ("研讨会", "EVENT.FORUM")], [("研讨会", "EVENT.FORUM")],
+    )  # fmt: skip
+
     thought = opinion("會長王進龍說：學會由王 進 龍建立，会长们来过，王总也来。", [("会长", "TITLE", 0.95), ("王进龙", "PER", 0.95)])  # fmt: skip
     assert shown(to_example(thought, 0.9, 0.05))[1] == [("王 進 龍", "PER")]  # no title, no surname alone
 

@@ -7,10 +7,10 @@
 The teacher is a model, or several whose probabilities are averaged. Of each character it says how probable each label is
 there, and the source says to training
 
-- *this span*, where the teacher's calibrated score for it is at least `sure`;
-- *O or one of these labels*, where a label has at least the probability `possible` without such a span, and where a
-  person's or organization's name stands that is a sure span elsewhere in the same text: the teacher misses more than it
-  invents, and what it passed over would be taught as O;
+- *this span*, where the teacher's calibrated score for it is at least `sure`, or where it found a person's or an
+  organization's name that is so sure elsewhere in the same text;
+- *O or one of these labels*, where a label has at least the probability `possible` without such a span, and where such
+  a name stands and was passed over: the teacher misses more than it invents, and all of that would be taught as O;
 - *O* elsewhere.
 
 Documents are drawn by the seed, so many from each corpus that they make up its share of `characters`; of a long one an
@@ -54,7 +54,8 @@ from training.train import Source, read_sources
 __all__ = ["Ensemble", "Never", "SelftrainConfig", "Teacher", "check", "choose", "main", "selftrain", "to_example"]
 
 NAMES = ("PER", "ORG")
-"""Labels whose mentions mean the same wherever they stand in one text; a title's or an event's word need not."""
+"""Labels whose mentions mean the same wherever they stand in one text, if they are longer than 王; a title's or an
+event's word need not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +80,7 @@ class SelftrainConfig:
     longest_paragraph: int = 2000
     """A longer one is skipped: lists, and pages whose line breaks were lost."""
     part: int = 100_000
-    sure: float = 0.9
+    sure: float = 0.8
     possible: float = 0.05
     seed: int = 0
 
@@ -172,13 +173,14 @@ class Teacher(Extractor):
 def to_example(opinion: Opinion, sure: float, possible: float) -> Example:
     """The partial labels of the module's docstring, in the raw text."""
     text = opinion.normalized.text
-    certain = [entity for entity in opinion.entities if entity.score >= sure]
+    known = {(e.text, e.label) for e in opinion.entities if e.score >= sure and e.label in NAMES and len(e.text) > 1}
+    certain = [e for e in opinion.entities if e.score >= sure or (e.text, e.label) in known]
     taken = np.zeros(len(text), dtype=bool)
     for entity in certain:
         taken[entity.start : entity.end] = True
     maybe = (opinion.probability >= possible) & ~taken[:, None]
-    for mention, label in {(entity.text, entity.label) for entity in certain if entity.label in NAMES}:
-        start = text.find(mention) if len(mention) > 1 else -1  # 王 stands in many words
+    for mention, label in known:
+        start = text.find(mention)
         while start >= 0:
             if not taken[start : start + len(mention)].any():
                 maybe[start : start + len(mention), LABELS.index(label)] = True

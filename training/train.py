@@ -277,8 +277,8 @@ class PartialLabelTrainer(Trainer):
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         if self._config.mask_share:
-            # Here and not where batches are made, which is one or two steps ahead: the random numbers that a step uses
-            # have to be those after the last checkpoint's, or a resumed run is another one.
+            # Here and not where batches are made: a resumed run makes its first one before it has its checkpoint's random
+            # state back, and would hide other tokens than an undisturbed one.
             inputs = hide(inputs, self._mask_id, self._config.mask_share)
         loss = super().training_step(model, inputs, num_items_in_batch)
         if self._config.adversarial:

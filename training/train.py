@@ -50,6 +50,7 @@ from renshi.labels import LABELS, bio_tags
 from renshi.model import Calibration, pad_rows, supports_bfloat16
 from training.adversarial import perturbed
 from training.align import Row, align
+from training.augment import Augmentation, Gazetteer, augment
 from training.average import WeightAverage
 from training.calibrate import calibrate
 from training.config import format_config, main_config
@@ -130,6 +131,7 @@ class TrainConfig:
     """The gamma of the focal loss (`training.loss`)."""
     partial_labels: bool = True
     """False: what a source does not annotate, or is in doubt of, counts as O, as where sets are simply mixed."""
+    augment: Augmentation = field(default_factory=Augmentation)
     seed: int = 0
 
     def problems(self) -> Iterator[str]:
@@ -404,6 +406,22 @@ def align_sources(
     return aligned
 
 
+def augment_sources(
+    config: TrainConfig, sources: Sequence[list[Example]]
+) -> tuple[Sequence[list[Example]], list[float]]:
+    """The sources with their augmented copies, and the weights with which each is read as often as without."""
+    options, weights = config.augment, [source.weight for source in config.train]
+    if not options.copies:
+        return sources, weights
+    gazetteer, found = Gazetteer(example for examples in sources for example in examples), []
+    for index, (source, examples) in enumerate(zip(config.train, sources, strict=True)):
+        if source.format in options.formats:
+            weights[index] /= options.copies + 1
+            examples = [*examples, *augment(examples, gazetteer, options, config.seed)]
+        found.append(examples)
+    return found, weights
+
+
 def load_base(
     config: TrainConfig, sources: Sequence[list[Example]], labels: Sequence[str]
 ) -> tuple[Any, PreTrainedTokenizerFast]:
@@ -470,6 +488,7 @@ def fit(
     set_seed(config.seed)
     output = Path(config.output)
     model, tokenizer = load_base(config, sources, labels)
+    sources, weights = augment_sources(config, sources)
     rows = align_sources(config, sources, tokenizer, labels)
     dataset = Dataset.from_dict(
         {
@@ -502,7 +521,7 @@ def fit(
         disable_tqdm=not sys.stderr.isatty(),
     )
     batches = TokenBatches(
-        [[len(row.input_ids) for row in part] for part in rows], [source.weight for source in config.train],
+        [[len(row.input_ids) for row in part] for part in rows], weights,
         config.batch_tokens, config.steps, config.seed, arguments.process_index, arguments.world_size,
         [(source.since, source.until) for source in config.train],
     )  # fmt: skip

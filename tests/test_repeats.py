@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +89,7 @@ def documents(draw: st.DrawFn) -> tuple[str, list[Entity], Evidence]:
     cuts = sorted(draw(st.sets(st.integers(0, len(text)), max_size=8)))
     entities = [
         Entity(a, b, text[a:b], draw(st.sampled_from(LABELS[:4])), draw(st.sampled_from([0.2, 0.5, 0.75, 0.9])))
-        for a, b in zip(cuts, cuts[1:], strict=False)
+        for a, b in itertools.pairwise(cuts)
         if draw(st.booleans())
     ]
     values = draw(st.lists(st.sampled_from([0.0, 0.02, 0.1, 0.4]), min_size=4 * len(text), max_size=4 * len(text)))
@@ -106,7 +107,7 @@ def test_what_comes_out_is_sound_and_nothing_is_missed(case: tuple[str, list[Ent
     for entity in entities:
         if (entity.label, entity.text) in known:
             known[entity.label, entity.text] = max(known[entity.label, entity.text], entity.score)
-    for left, right in zip(result, result[1:], strict=False):
+    for left, right in itertools.pairwise(result):
         assert left.end <= right.start
     assert {e for e in entities if e.score >= 0.7} <= set(result)  # what was sure is as it was
     for entity in result:

@@ -18,13 +18,24 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer
 from renshi import Extractor
 from renshi.labels import LABELS
 from renshi.model import ExtractorError, load_model
-from renshi.records import Document, Entity, Record
+from renshi.records import Document, Entity, Failure, Record
 from renshi.text import normalize
 from tests.conftest import TEXT, make_model
 from training.config import ConfigError, load_config
 from training.corpora import Corpus
 from training.runs import RunError
-from training.selftrain import Ensemble, Never, Opinion, SelftrainConfig, Teacher, check, choose, selftrain, to_example
+from training.selftrain import (
+    Ensemble,
+    Never,
+    Opinion,
+    SelftrainConfig,
+    Teacher,
+    _examples,
+    check,
+    choose,
+    selftrain,
+    to_example,
+)
 from training.sources import Example, SourceError, read_source
 
 PAGE = "省學會會長王進龍出席成立大會並致辭。山西省腫瘤醫院承辦第2屆論壇。\n图为会场"
@@ -83,7 +94,9 @@ def test_a_name_that_is_sure_elsewhere_in_the_text_is_not_taught_as_nothing() ->
 def test_the_teacher_reads_as_the_extractor_and_thinks_as_transformers_computes(tiny_model: Path) -> None:
     texts = [TEXT, "學會(xué)王 進 龍！", "", TEXT * 3]  # the last in several windows, of which some are one text
     opinions = list(Teacher(load(tiny_model)).opinions(Document(str(n), text) for n, text in enumerate(texts)))
-    records = cast("Iterator[Record]", Extractor(load(tiny_model), min_score=0.0).extract(texts))
+    extractor = Extractor(load(tiny_model), min_score=0.0)
+    extractor.has_names = False
+    records = cast("Iterator[Record]", extractor.extract(texts))
     for record, thought in zip(records, opinions, strict=True):
         raw = [(*thought.normalized.to_raw(e.start, e.end), e.label) for e in thought.entities]
         assert raw == [(e.start, e.end, e.label) for e in record.entities]
@@ -113,6 +126,13 @@ def test_several_teachers_are_their_mean(tiny_model: Path, tmp_path: Path) -> No
     models[1].tokenizer.add_tokens(["囍"])
     with pytest.raises(ExtractorError, match="b: has another vocabulary than a; teachers that are averaged must share"):
         Ensemble(models, ["a", "b"])
+
+
+def test_what_the_teacher_cannot_read_is_said_and_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    config = SelftrainConfig(teachers=("x",), output="x")
+    read = [Failure("a", "TokenizerError", "a: cannot be read"), opinion("王强说", [("王强", "PER", 0.9)])]
+    assert [shown(example)[0] for example in _examples(read, config)] == [[("王强", "PER")]]
+    assert capsys.readouterr().err == "a: cannot be read\n"
 
 
 def test_silver_labels_are_compared_with_gold_ones() -> None:

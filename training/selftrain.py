@@ -38,12 +38,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from renshi.encode import Encoded
 from renshi.extractor import Extractor
 from renshi.labels import LABELS
 from renshi.merge import merge_spans
 from renshi.model import Calibration, ExtractorError, Model, find_model, load_model
 from renshi.records import Document, Entity, Failure
+from renshi.repeats import NAMES
 from renshi.text import Normalized
+from renshi.windows import Window
 from training.config import main_config
 from training.corpora import Corpus, HubDataset, corpora_problems, list_corpora
 from training.overlaps import plain, sentences
@@ -52,10 +55,6 @@ from training.sources import Example, SourceError, read_native
 from training.train import Source, read_sources
 
 __all__ = ["Ensemble", "Never", "SelftrainConfig", "Teacher", "check", "choose", "main", "selftrain", "to_example"]
-
-NAMES = ("PER", "ORG")
-"""Labels whose mentions mean the same wherever they stand in one text, if they are longer than 王; a title's or an
-event's word need not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,12 +139,13 @@ class Teacher(Extractor):
     def __init__(self, model: Model) -> None:
         super().__init__(model, min_score=0.0)
 
-    def opinions(self, documents: Iterable[Document]) -> Iterator[Opinion]:
-        """One for each document, in order; memory is bounded by a chunk of them."""
+    def opinions(self, documents: Iterable[Document]) -> Iterator[Opinion | Failure]:
+        """One for each document, in order; memory is bounded by a chunk of them. Entities are as each window has them:
+        what a document's other mentions say of a name is `to_example`'s to judge, more strictly than `renshi.repeats`."""
         for chunk in self._chunks(documents):
-            items = [item for item in chunk.items if not isinstance(item, Failure)]  # none is: each text is a str
-            found: list[list[tuple[int, int, int, float]]] = [[] for _ in items]
-            probability = [np.zeros((len(i.normalized.text), len(self.labels)), dtype=np.float32) for i in items]
+            found: list[list[tuple[int, int, int, float]]] = [[] for _ in chunk.items]
+            sizes = [0 if isinstance(item, Failure) else len(item.normalized.text) for item in chunk.items]
+            probability = [np.zeros((size, len(self.labels)), dtype=np.float32) for size in sizes]
             for numbers, logits in self._logits(chunk.rows):
                 rows = [chunk.rows[number] for number in numbers]
                 lengths = np.array([len(row.input_ids) for row in rows])
@@ -157,17 +157,24 @@ class Teacher(Extractor):
                 tags = _softmax(logits)
                 of_labels = tags[:, 1::2] + tags[:, 2::2]
                 for row, part in zip(rows, np.split(of_labels, np.cumsum(lengths)[:-1]), strict=True):
-                    start, end = row.offsets[1:-1].T
-                    mine = (start >= row.first) & (start < row.last)
                     for number, window in chunk.owners[row.source]:
-                        owned = mine & (start + window.start >= window.first) & (start + window.start < window.last)
-                        sizes = (end - start)[owned]
-                        within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-                        places = window.start + np.repeat(start[owned], sizes) + within
-                        probability[number][places] = np.repeat(part[1:-1][owned], sizes, axis=0)
-            for item, spans, of_item in zip(items, found, probability, strict=True):
-                entities = merge_spans(item.normalized.text, spans, self.labels)
-                yield Opinion(item.document.id, item.normalized, entities, of_item)
+                        _place(probability[number], row, window, part)
+            for item, spans, of_item in zip(chunk.items, found, probability, strict=True):
+                if isinstance(item, Failure):
+                    yield item
+                else:
+                    entities = merge_spans(item.normalized.text, spans, self.labels)
+                    yield Opinion(item.document.id, item.normalized, entities, of_item)
+
+
+def _place(probability: NDArray[np.float32], row: Encoded, window: Window, of_tokens: NDArray[np.float32]) -> None:
+    """Write what is said of a row's tokens, special ones included, to the characters that are its own to decide."""
+    start, end = row.offsets.T
+    first, last = max(row.first, window.first - window.start), min(row.last, window.last - window.start)
+    own = (first <= start) & (start < last)
+    sizes = (end - start)[own]  # 0 of the special tokens
+    within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    probability[window.start + np.repeat(start[own], sizes) + within] = np.repeat(of_tokens[own], sizes, axis=0)
 
 
 def to_example(opinion: Opinion, sure: float, possible: float) -> Example:
@@ -355,6 +362,8 @@ def check(teacher: Teacher, examples: Sequence[Example], config: SelftrainConfig
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     opinions = teacher.opinions(Document(example.id, example.text) for example in examples)
     for example, opinion in zip(examples, opinions, strict=True):
+        if isinstance(opinion, Failure):
+            raise ExtractorError(opinion.message)
         silver = to_example(opinion, config.sure, config.possible)
         gold = {(e.start, e.end, e.label) for e in example.entities}
         sure = {(e.start, e.end, e.label) for e in silver.entities}
@@ -418,14 +427,21 @@ def selftrain(config: SelftrainConfig) -> dict[str, Any]:
             if files[-1].exists():
                 continue
             size, begun = sum(len(document.text) for document in part), time.monotonic()
-            opinions = teacher.opinions(part)
-            _write_part(files[-1], (to_example(opinion, config.sure, config.possible) for opinion in opinions))
+            _write_part(files[-1], _examples(teacher.opinions(part), config))
             _say(f"{files[-1].name}: {size:,} characters, {size / (time.monotonic() - begun):,.0f} a second")
         counts = _count(files)
-        left_out["documents in which nothing was found"] = drawn - counts["examples"]
+        left_out["documents that could not be read, or in which nothing was found"] = drawn - counts["examples"]
         result["corpora"][corpus.name] = {**counts, "left_out": dict(left_out)}
     finish(config, result)
     return result
+
+
+def _examples(opinions: Iterable[Opinion | Failure], config: SelftrainConfig) -> Iterator[Example]:
+    for opinion in opinions:
+        if isinstance(opinion, Failure):
+            _say(opinion.message)
+        else:
+            yield to_example(opinion, config.sure, config.possible)
 
 
 def _say(line: str) -> None:

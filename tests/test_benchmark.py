@@ -263,6 +263,13 @@ def test_overlaps_are_counted_as_the_model_reads(config_file: Path, tmp_path: Pa
     report = tmp_path / "overlaps.json"
     assert overlaps.main([str(config_file), "--json", str(report)]) == 0
     assert json.loads(report.read_text()) == {"tiny_test": {"texts": 1, "repeated": 0, "in": {}}}
+    start = tmp_path / "start.toml"  # a run that trained on the test, in the same format
+    start.write_text(
+        f'base_model = "random"\noutput = "x"\n[[train]]\nformat = "msra"\npath = "{tmp_path.as_posix()}/test.bio"\n'
+        f'[[dev]]\nformat = "msra"\npath = "{tmp_path.as_posix()}/test.bio"\n'
+    )
+    assert overlaps.main([str(config_file), "--start", str(start), "--json", str(report)]) == 0
+    assert json.loads(report.read_text())["tiny_test"]["in"]["start"]["texts"] == 1
 
 
 @pytest.mark.skipif("RENSHI_DATA_ROOT" not in os.environ, reason="RENSHI_DATA_ROOT does not name the official files")

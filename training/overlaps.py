@@ -1,11 +1,13 @@
 """How much of each benchmark's test stands, word for word, in what may be trained on.
 
-    python -m training.overlaps configs/benchmarks/*.toml [--corpora FILE…] [--json FILE]
+    python -m training.overlaps configs/benchmarks/*.toml [--start CONFIG] [--corpora FILE…] [--json FILE]
 
 Texts are compared as the model reads them (`renshi.text.normalize`) and without white space. For each test the JSON has
 
     {name: {"texts", "repeated": those that stand in the test before,
-            "in": {"NAME train" | "NAME dev" | "NAME test" | "corpora": {"texts", "by_sentence"}}}}
+            "in": {"NAME train" | "NAME dev" | "NAME test" | "start" | "corpora": {"texts", "by_sentence"}}}}
+
+"start" are the training texts of the model that the benchmarks start from, by its own config.
 
 "texts" are the test's texts that are also there; "by_sentence" those that have sentences of ten characters and more,
 each of which is there, wherever it stands. (A short one, such as `图为会场`, is written by many, and sets cut lines
@@ -28,7 +30,7 @@ from training.benchmark import BenchmarkConfig
 from training.config import load_config
 from training.corpora import paragraphs
 from training.sources import read_native
-from training.train import Source
+from training.train import Source, TrainConfig
 
 __all__ = ["count_overlaps", "main", "sentences"]
 
@@ -47,7 +49,7 @@ def sentences(text: str) -> Iterator[str]:
     return (part for part in map(plain, _SENTENCE_END.split(text)) if len(part) >= LONG)
 
 
-def read_texts(config: BenchmarkConfig, sources: Sequence[Source]) -> list[str]:
+def read_texts(config: TrainConfig, sources: Sequence[Source]) -> list[str]:
     """The raw texts of some sources. Raises SourceError."""
     paths = ((source.format, Path(source.path.replace("{data_root}", config.data_root))) for source in sources)
     return [text for name, path in paths for text, _ in read_native(name, path)[0]]
@@ -92,6 +94,7 @@ def count_overlaps(
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("configs", nargs="+", type=Path, metavar="CONFIG", help="files of configs/benchmarks/")
+    parser.add_argument("--start", type=Path, metavar="CONFIG", help="the fine-tuning config of their base model")
     parser.add_argument("--corpora", nargs="+", default=[], type=Path, metavar="FILE", help="what an encoder read")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report")
     options = parser.parse_args(arguments)
@@ -103,6 +106,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for config in configs
             for part in ("train", "dev", "test")
         }
+        if options.start:
+            start = load_config(TrainConfig, options.start)
+            parts["start"] = read_texts(start, start.train)
         lines = (line for path in options.corpora for line in paragraphs(path))
         report = count_overlaps(tests, parts, lines)
     except (ValueError, OSError) as error:  # a ConfigError, a SourceError, a damaged corpus

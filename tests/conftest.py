@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 from transformers import BertConfig, BertForTokenClassification
 
 from renshi.labels import TAGS
@@ -17,6 +18,9 @@ TEXT = (
     "1月24日上午，省学会肺转移瘤专业委员会成立大会在省城举行。省学会会长王进龙出席成立大会并致辞，"
     "白敏、李毅等12名同志任副主任委员。第2届“并州论坛”(CACA)由山西省肿瘤医院承办！John Smith说：“好”；他来自ABC公司？"
 )
+
+settings.register_profile("renshi", deadline=None)  # 200 ms an example by default, which a busy machine exceeds
+settings.load_profile("renshi")
 
 # A table of characters in the form of SentencePiece: for the byte "x" it leads to a place that it does not have.
 _TABLE = (

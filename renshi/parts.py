@@ -37,16 +37,20 @@ if TYPE_CHECKING:
 __all__ = [
     "MANIFEST",
     "PART_DOCUMENTS",
+    "RAY_MANIFEST",
     "Part",
     "PartsError",
     "Run",
     "describe_inputs",
     "describe_model",
     "open_run",
+    "sum_model",
     "written_whole",
 ]
 
 MANIFEST = "manifest.json"
+RAY_MANIFEST = "manifest.jsonl"
+"""That of a run of `renshi.integrations.ray`, whose parts are cut by bytes of the input and finished in any order."""
 PART_DOCUMENTS = 10_000
 """Pages of news in a part unless asked otherwise: some tens of megabytes, minutes of a CPU's work that a kill may cost."""
 
@@ -211,6 +215,10 @@ def open_run(name: str, resume: bool) -> Iterator[Run]:
 def _refuse_others(folder: Path, name: str) -> None:
     names = sorted(path.name for path in folder.iterdir())
     others = [found for found in names if not _OURS.fullmatch(found)]
+    if RAY_MANIFEST in names:
+        raise PartsError(
+            f"{name}: holds a run of --engine ray, which goes on with --engine ray --resume; or name another folder"
+        )
     if MANIFEST not in names and (others or any(found.startswith("part-") for found in names)):
         raise PartsError(
             f"{name}: holds other files, such as {(others or names)[0]}, and no run of renshi; name a new folder"
@@ -252,16 +260,10 @@ def _unharmed(folder: Path, parts: Iterable[Part]) -> Iterator[Part]:
 
 def describe_model(extractor: Extractor) -> dict[str, Any]:
     """The model, where and how it runs, and in which versions of the libraries: all of it may be seen in a record."""
-    from renshi.model import MODEL_FILES
-
     model = extractor.model
     folder = getattr(model, "folder", None)
-    files = [*MODEL_FILES, *(f"onnx/{path.name}" for path in sorted(folder.glob("onnx/*.onnx")))] if folder else []
     return {
-        "model": {
-            "name": extractor.model_name,
-            "files": {name: _sum(folder / name)[1] for name in files if folder and (folder / name).is_file()},
-        },
+        "model": {"name": extractor.model_name, "files": sum_model(folder) if folder else {}},
         "engine": {
             "network": type(model).__name__,
             "device": model.device,
@@ -271,6 +273,14 @@ def describe_model(extractor: Extractor) -> dict[str, Any]:
         },
         "versions": {name: number for name, number in versions().items() if name != "huggingface-hub"},
     }
+
+
+def sum_model(folder: Path) -> dict[str, str]:
+    """The sha256 of each file of a model folder that is read."""
+    from renshi.model import MODEL_FILES
+
+    files = [*MODEL_FILES, *(f"onnx/{path.name}" for path in sorted(folder.glob("onnx/*.onnx")))]
+    return {name: _sum(folder / name)[1] for name in files if (folder / name).is_file()}
 
 
 def describe_inputs(inputs: Sequence[str]) -> list[dict[str, Any]]:

@@ -5,23 +5,26 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from renshi import Extractor
+from renshi import Extractor, ExtractorError
 from renshi.cli import app
 from renshi.documents import read_documents
 from renshi.frames import need
 from renshi.integrations import ray as module
 from renshi.integrations.ray import ClusterError, extract_dataset, extract_files
+from renshi.parts import sum_model
 from renshi.records import Failure
 
 PAGE = "1月24日上午，省学会会长王进龙出席肺转移瘤专业委员会成立大会并致辞，白敏、李毅等12名同志任副主任委员。"
@@ -163,6 +166,90 @@ def test_the_command_refuses_what_does_not_go_together(
     assert not Path("out").exists()
 
 
+def ray_folder(folder: Path) -> Path:
+    """What a run on Ray that was broken off leaves."""
+    module._Manifest(folder, "a", False).add({"part": 0, "documents": 1, "failed": 0})
+    (folder / "part-00000.jsonl").write_text("{}\n")
+    return folder
+
+
+def test_a_run_goes_on_with_the_engine_that_began_it(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    (page := tmp_path / "page.txt").write_text(PAGE, encoding="utf-8")
+    begun = {"ray": ray_folder(tmp_path / "ray"), "local": tmp_path / "local"}
+    command = ["extract", str(page), "--model", str(tiny_model), "--device", "cpu"]
+    assert CliRunner().invoke(app, [*command, "-o", f"{begun['local']}/"]).exit_code == 0
+    before = {path: path.read_bytes() for folder in begun.values() for path in folder.iterdir()}
+    refused = {
+        "local": "holds a run without Ray, which goes on by --resume without --engine ray; or name another folder",
+        "ray": "holds a run of --engine ray, which goes on with --engine ray --resume; or name another folder",
+    }
+    if find_spec("ray") is None:
+        refused.pop("local")
+    for engine, sentence in refused.items():
+        other = "local" if engine == "ray" else "ray"
+        for options in ([], ["--resume"]):
+            result = CliRunner().invoke(app, [*command, "-o", f"{begun[engine]}/", "--engine", other, *options])
+            assert (result.exit_code, sentence in result.stderr) == (2, True), result.stderr
+    assert before == {path: path.read_bytes() for folder in begun.values() for path in folder.iterdir()}
+
+
+def test_a_model_that_is_none_is_told_before_a_cluster_starts(tiny_model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    folder = Path(shutil.copytree(tiny_model, tmp_path / "model"))
+    (tmp_path / "page.txt").write_text(PAGE, encoding="utf-8")
+
+    def refused(message: str, **options: Any) -> None:
+        with pytest.raises(ExtractorError, match=message):
+            extract_files([str(tmp_path / "page.txt")], tmp_path / "out", folder, **options)
+        assert not (tmp_path / "out").exists()
+
+    refused("dtype 'half' is unknown; dtypes are auto, float32", dtype="half")
+    refused("dtype 'half': the backend onnx has auto, float32, int8", dtype="half", backend="onnx")
+    refused("lacks onnx/model.onnx", backend="onnx")
+    (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:5000])
+    refused("the model cannot be loaded")
+    (folder / "tokenizer.json").write_text("{}")
+    refused(r"tokenizer.json: is not a tokenizer")
+
+
+def test_an_actor_says_what_its_machine_lacks(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sums, columns = sum_model(tiny_model), module.asdict(module.Columns())
+
+    def refused(message: str, here: Path, model: Path, sums: dict[str, str]) -> None:
+        with pytest.raises(ClusterError, match=message):
+            module._Parts(str(here), str(tmp_path / "out"), str(model), sums, "auto", columns, OPTIONS)
+
+    refused(
+        r"nowhere: is not there on .* \(No such file.*\); start from a folder that",
+        tmp_path / "nowhere",
+        tiny_model,
+        sums,
+    )
+    refused(r"out: is not there on .*; name a folder that all machines share", tmp_path, tiny_model, sums)
+    ray_folder(tmp_path / "out")
+    other = {**sums, "model.safetensors": "0"}
+    refused(r"tiny\d*: is another on .*; put the same model on all machines", tmp_path, tiny_model, other)
+    module._Parts(str(tmp_path), str(tmp_path / "out"), str(tiny_model), sums, "auto", columns, OPTIONS)
+
+
+def test_of_an_error_on_a_machine_our_sentence_is_what_is_shown() -> None:
+    class WrappedError(Exception):
+        def __init__(self, cause: BaseException | str) -> None:
+            super().__init__(f"ray::_Parts()\n  File x\n{cause}")
+            self.cause = cause
+
+    error = ClusterError("model: is another on a; put the same model on all machines")
+    assert module._root(WrappedError(WrappedError(error))) is error
+    assert module._sentence(error) == str(error)
+    assert module._sentence(module._root(WrappedError("ray.exceptions.ActorDiedError: it died"))) == "it died"
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """Two nodes of one core each, the head among them, on the loopback device."""
@@ -226,6 +313,8 @@ def test_the_command_makes_a_cluster_of_this_machine(tmp_path: Path, tiny_model:
         patch.chdir(tmp_path)
         expected = plain(["in", "nowhere.txt"], tiny_model)
     same(written(tmp_path / "out"), expected)
+    # Ray's core says one line of its own, of what it keeps of an actor's arguments.
+    assert "Traceback" not in done.stderr
     failed = sum("error" in record for record in expected)
     assert f"renshi: {failed} of {len(expected)} documents failed" in done.stderr
 

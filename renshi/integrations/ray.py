@@ -31,12 +31,14 @@ from typing import IO, Any
 
 from renshi import __version__
 from renshi.documents import Columns, Skipped, accepts, read_documents, read_json_lines
-from renshi.extractor import Extractor
+from renshi.extractor import Extractor, ExtractorError
 from renshi.frames import need
 from renshi.inputs import expand, explain
 from renshi.integrations.datasets import check_columns
-from renshi.model import find_model
-from renshi.parts import written_whole
+from renshi.model import DTYPES, MODEL_FILES, PACKAGED_MODEL, find_model, read_tokenizer
+from renshi.model_folder import check_weights, read_json
+from renshi.onnx_model import onnx_files
+from renshi.parts import MANIFEST, RAY_MANIFEST, describe_model, sum_model, written_whole
 from renshi.records import Document, Failure, Record
 from renshi.writers import JsonlWriter
 
@@ -46,7 +48,6 @@ PART_BYTES = 16 << 20
 """Of input in one part: minutes of a core's work, so that a part that is done again costs little, and its start nothing."""
 
 _SHOWN_FAILURES = 20
-_MANIFEST = "manifest.jsonl"
 
 
 class ClusterError(RuntimeError):
@@ -206,9 +207,9 @@ def extract_files(
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before the import; Ray reports to its makers otherwise
     ray, data = need("ray", "ray"), need("ray.data", "ray")
-    find_model(model, options.get("revision"))
+    sums = sum_model(_check_model(model, options))
     parts = _plan(inputs, part_bytes, skipped)
-    settings = [None if model is None else os.fspath(model), encoding, asdict(columns or Columns()), options]
+    settings = [None if model is None else os.fspath(model), sums, encoding, asdict(columns or Columns()), options]
     folder = Path(output).absolute()
     manifest = _Manifest(folder, _digest(parts, settings), resume)
     waiting = [number for number in range(len(parts)) if number not in manifest.done]
@@ -238,7 +239,10 @@ def extract_files(
             messages += found.pop("messages")[: _SHOWN_FAILURES - len(messages)]
             manifest.add(found)
     except ray.exceptions.RayError as error:
-        raise ClusterError(_root(error)) from error
+        cause = _root(error)
+        # Ray's traceback through three processes says nothing that our own sentence does not.
+        shown = None if isinstance(cause, (ClusterError, ExtractorError)) else error
+        raise ClusterError(_sentence(cause)) from shown
     finally:
         if started:
             ray.shutdown()
@@ -272,10 +276,30 @@ def _room(resources: Mapping[str, float], cpus: float, gpus: float) -> int:
     return room
 
 
-def _root(error: BaseException) -> str:
-    """What a Ray error is about: the sentence of the error that it wraps, or the last line of a traceback in its text."""
+def _check_model(model: str | os.PathLike[str] | None, options: Mapping[str, Any]) -> Path:
+    """The model's folder, where its files are such as an actor will load: a model that is none is told before a cluster
+    starts, and by one process. Raises `ExtractorError`."""
+    files: Sequence[str] = MODEL_FILES
+    if options.get("backend") == "onnx":
+        files = onnx_files(options.get("dtype", "auto"), PACKAGED_MODEL if model is None else Path(model))
+    elif (dtype := options.get("dtype", "auto")) not in DTYPES:
+        raise ExtractorError(f"dtype {dtype!r} is unknown; dtypes are {', '.join(DTYPES)}")
+    folder = find_model(model, options.get("revision"), files)
+    read_tokenizer(folder)
+    if "model.safetensors" in files:
+        check_weights(folder, read_json(folder / "config.json"))
+    return folder
+
+
+def _root(error: BaseException) -> BaseException:
+    """The error that a Ray error wraps."""
     while isinstance(cause := getattr(error, "cause", None), BaseException):
         error = cause
+    return error
+
+
+def _sentence(error: BaseException) -> str:
+    """What an error says, in one line: the last of a traceback in its text."""
     line = (str(error).strip() or type(error).__name__).split("\n")[-1]
     return re.sub(r"^[\w.]+Error: ", "", line)
 
@@ -348,12 +372,17 @@ class _Manifest:
     the run. A part without its line is done again."""
 
     def __init__(self, folder: Path, digest: str, resume: bool) -> None:
-        self._path = folder / _MANIFEST
+        self._path = folder / RAY_MANIFEST
         self.done: dict[int, dict[str, Any]] = {}
         try:
             folder.mkdir(exist_ok=True)
             if self._path.exists():
                 self._read(folder, digest, resume)
+            elif (folder / MANIFEST).exists():
+                raise ClusterError(
+                    f"{folder}: holds a run without Ray, which goes on by --resume without --engine ray; or name another "
+                    "folder"
+                )
             elif any(folder.iterdir()):
                 raise ClusterError(f"{folder}: is not empty; name a new folder")
             partial = folder / f".part-manifest-{uuid.uuid4().hex}"  # without a line that was cut off
@@ -391,13 +420,28 @@ class _Parts:
     """An actor that reads parts and writes their records."""
 
     def __init__(
-        self, here: str, folder: str, model: str | None, encoding: str, columns: dict[str, Any], options: dict[str, Any]
+        self,
+        here: str,
+        folder: str,
+        model: str | None,
+        sums: dict[str, str],
+        encoding: str,
+        columns: dict[str, Any],
+        options: dict[str, Any],
     ) -> None:
-        os.chdir(here)  # names are as they were given, and documents are called by them
+        machine = platform.node()
+        try:
+            os.chdir(here)  # names are as they were given, and documents are called by them
+        except OSError as error:
+            raise ClusterError(
+                f"{here}: is not there on {machine} ({error.strerror}); start from a folder that all machines share"
+            ) from None
         self._folder, self._encoding, self._columns = Path(folder), encoding, Columns(**columns)
-        if not (self._folder / _MANIFEST).exists():
-            raise ClusterError(f"{folder}: is not there on {platform.node()}; name a folder that all machines share")
+        if not (self._folder / RAY_MANIFEST).exists():
+            raise ClusterError(f"{folder}: is not there on {machine}; name a folder that all machines share")
         self._extractor = Extractor.from_pretrained(model, **options)
+        if describe_model(self._extractor)["model"]["files"] != sums:
+            raise ClusterError(f"{model or 'the model'}: is another on {machine}; put the same model on all machines")
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         summaries = [

@@ -24,7 +24,8 @@ _KNOWN = 0.7
 """The least score of a mention from which others are recognized."""
 _LEAST = 0.05
 """The least score that the others have by themselves: where the model saw nothing at all, the same characters are part of
-something else. Both were chosen on the real dev set; from 0.55 to 0.8 and from 0.02 to 0.1 its F1 is within 0.001."""
+something else. Both were chosen on the real dev set; from 0.55 to 0.8 and from 0.005 to 0.1 its F1 is within
+0.0013 (results/repeats.json, by `scripts/study_repeats.py`)."""
 _SHORTEST = 2
 """Characters. One alone (校, a surname) is too often a part of another word."""
 
@@ -68,8 +69,9 @@ def find_repeats(text: str, entities: Sequence[Entity], seen: Evidence) -> list[
 
     Where the exact name of a sure mention stands and the model gives it a little probability, it becomes one, in the place
     of what is less sure; where it was read already, but was doubtful, its score rises. The longest name is taken at each
-    place. A score is one third the mention's own and two thirds that of the surest: of those so found on the real dev set
-    0.72 are right where the scores say 0.69, and on the test split of our corpus, on which nothing was chosen, 0.85 of 0.71.
+    place. A score is one third the mention's own and two thirds that of the surest: of what this adds to the records
+    of the real dev set 0.65 is right where the scores say 0.71, and on the test split of our corpus, on which nothing was
+    chosen, 0.82 of 0.72 (`scripts/study_repeats.py`).
     """
     known: dict[str, dict[str, float]] = {name: {} for name in NAMES}
     for entity in entities:

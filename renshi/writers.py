@@ -103,7 +103,8 @@ def _cell(text: str) -> str:
 
 
 class XlsxWriter(Writer):
-    """A workbook with the sheets of `SHEETS`. Every text is a text, whatever sign it begins with: no formula, no link."""
+    """A workbook with the sheets of `SHEETS`. Every text is a text, whatever sign it begins with: no formula, no link. What
+    is more than a sheet holds goes on in a further one (``entities-2``)."""
 
     encoding = None
     package = "openpyxl"
@@ -117,17 +118,12 @@ class XlsxWriter(Writer):
 
     def begin(self) -> None:
         from openpyxl import Workbook
-        from openpyxl.styles import Font
-        from openpyxl.utils import get_column_letter
 
         self._book = Workbook(write_only=True)
-        self._sheets = {name: self._book.create_sheet(name) for name in self.SHEETS}
-        for name, columns in self.SHEETS.items():
-            sheet = self._sheets[name]
-            sheet.freeze_panes = "A2"
-            for number, column in enumerate(columns, start=1):
-                sheet.column_dimensions[get_column_letter(number)].width = self._WIDTHS.get(column, 12)
-            self._append(name, *columns, font=Font(bold=True))
+        self._sheets: dict[str, Any] = {}
+        self._rows = dict.fromkeys(self.SHEETS, 0)  # of a name in all its sheets, headers too
+        for name in self.SHEETS:
+            self._begin_sheet(name)
 
     def write(self, record: Record | Failure) -> None:
         if isinstance(record, Failure):
@@ -149,7 +145,23 @@ class XlsxWriter(Writer):
     def end(self) -> None:
         self._book.save(self._stream)
 
-    def _append(self, name: str, *values: str | float, font: Any = None) -> None:
+    def _begin_sheet(self, name: str) -> None:
+        from openpyxl.styles import Font
+        from openpyxl.utils import get_column_letter
+
+        number = self._rows[name] // _SHEET_ROWS + 1
+        sheet = self._sheets[name] = self._book.create_sheet(name if number == 1 else f"{name}-{number}")
+        sheet.freeze_panes = "A2"
+        for place, column in enumerate(self.SHEETS[name], start=1):
+            sheet.column_dimensions[get_column_letter(place)].width = self._WIDTHS.get(column, 12)
+        self._write_row(name, self.SHEETS[name], Font(bold=True))
+
+    def _append(self, name: str, *values: str | float) -> None:
+        if self._rows[name] % _SHEET_ROWS == 0:
+            self._begin_sheet(name)
+        self._write_row(name, values)
+
+    def _write_row(self, name: str, values: Sequence[str | float], font: Any = None) -> None:
         from openpyxl.cell import WriteOnlyCell
 
         cells = []
@@ -165,8 +177,10 @@ class XlsxWriter(Writer):
                 cell.font = font
             cells.append(cell)
         self._sheets[name].append(cells)
+        self._rows[name] += 1
 
 
+_SHEET_ROWS = 1_048_576  # the most that Excel takes, the header among them
 _CELL_LENGTH = 32_767  # the most that Excel takes
 _NO_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 

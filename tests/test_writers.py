@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from renshi import writers
 from renshi.labels import EVENT_TYPES, LABELS
 from renshi.records import Entity, EventType, Failure, Record, Role, Roster
 from renshi.writers import FORMATS, PAGE_HEAD, XlsxWriter
@@ -127,6 +128,23 @@ def test_xlsx_has_a_sheet_for_each_kind_of_row() -> None:
     assert rows["entities"][1:3] == [("页/1", "ORG", "省学会", 0, 3, 0.9), ("页/1", "TITLE", "会长", 3, 5, 0.8)]
     assert rows["rosters"][1:] == [("页/1", "会长", 12, 1)]
     assert rows["documents"][1:] == [("页/1", "成立", 2, 4, None), ("<b>x", None, None, None, FAILURE.message)]
+
+
+@pytest.mark.parametrize(("limit", "records", "sheets"), [(5, 1, 1), (5, 2, 2), (5, 3, 3), (7, 3, 2), (7, 4, 3)])
+def test_xlsx_goes_on_in_a_further_sheet(
+    limit: int, records: int, sheets: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record has four entities; a sheet that is just full has none behind it."""
+    monkeypatch.setattr(writers, "_SHEET_ROWS", limit)
+    book = workbook(*[RECORD] * records)
+    names = [name for name in book.sheetnames if name.startswith("entities")]
+    assert book.sheetnames[:4] == list(XlsxWriter.SHEETS)
+    assert names == ["entities", *(f"entities-{number}" for number in range(2, sheets + 1))]
+    rows = [list(book[name].iter_rows(values_only=True)) for name in names]
+    assert {sheet[0] for sheet in rows} == {XlsxWriter.SHEETS["entities"]}
+    assert all(len(sheet) == limit for sheet in rows[:-1])
+    assert [row[2] for sheet in rows for row in sheet[1:]] == [entity.text for entity in RECORD.entities] * records
+    assert all(book[name].freeze_panes == "A2" for name in names)
 
 
 @pytest.mark.parametrize("text", FORMULAS)

@@ -7,9 +7,11 @@ written to build/fuzz/ (`crash-…`), and belongs into the tests with its cause 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -67,17 +69,53 @@ def encoding(data: bytes) -> None:
         return
 
 
-def _reader(suffix: str) -> Callable[[bytes], None]:
-    """Through the reader of a file's suffix: documents and failures, never an exception."""
+def _reader(suffix: str, wrap: Callable[[bytes], bytes] = bytes) -> Callable[[bytes], None]:
+    """Through the reader of a file's suffix: documents and failures, never an exception. `wrap` puts the bytes to where a
+    change of them is no mere damage of the file; bytes that begin above 0x7f are the file as it is."""
 
     def run(data: bytes) -> None:
         from renshi.documents import read_documents
 
-        _file.with_suffix(suffix).write_bytes(data)
+        _file.with_suffix(suffix).write_bytes(data if data[:1] > b"\x7f" else wrap(data))
         for item in read_documents([str(_file.with_suffix(suffix))]):
             json.dumps(item.to_dict() if hasattr(item, "to_dict") else item.text)
 
     return run
+
+
+def _pdf(content: bytes) -> bytes:
+    """A page with the operators `content`, and a font for Chinese."""
+    objects = [
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[4 0 R]/Count 1>>",
+        b"<</Type/Font/Subtype/Type0/BaseFont/STSong-Light/Encoding/UniGB-UTF16-H/DescendantFonts[<</Type/Font/Subtype"
+        b"/CIDFontType0/BaseFont/STSong-Light/CIDSystemInfo<</Registry(Adobe)/Ordering(GB1)/Supplement 4>>>>]>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 5 0 R/Resources<</Font<</F 3 0 R>>>>>>",
+        b"<</Length %d>>stream\n%b\nendstream" % (len(content), content),
+    ]
+    out, places = b"%PDF-1.7\n", []
+    for number, each in enumerate(objects, start=1):
+        places.append(b"%010d 00000 n \n" % len(out))
+        out += b"%d 0 obj%bendobj\n" % (number, each)
+    table = b"xref\n0 6\n0000000000 65535 f \n" + b"".join(places)
+    return out + table + b"trailer<</Size 6/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF" % len(out)
+
+
+def _docx(content: bytes) -> bytes:
+    """A Word file with the elements `content` in its body."""
+    import docx
+
+    empty = io.BytesIO()
+    docx.Document().save(empty)
+    out = io.BytesIO()
+    with zipfile.ZipFile(empty) as parts, zipfile.ZipFile(out, "w") as made:
+        for name in parts.namelist():
+            document = b'<w:document xmlns:w="%b"><w:body>%b</w:body></w:document>' % (_WORD, content)
+            made.writestr(name, document if name == "word/document.xml" else parts.read(name))
+    return out.getvalue()
+
+
+_WORD = b"http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 
 
 def _interchange(name: str) -> Callable[[bytes], None]:
@@ -120,7 +158,9 @@ TARGETS: dict[str, Callable[[bytes], Any]] = {
     "decode": decode,
     "encoding": encoding,
     "model-folder": model_folder,
-    **{suffix: _reader(f".{suffix}") for suffix in ("txt", "jsonl", "html", "docx", "pdf")},
+    **{suffix: _reader(f".{suffix}") for suffix in ("txt", "jsonl", "html")},
+    "docx": _reader(".docx", _docx),
+    "pdf": _reader(".pdf", _pdf),
     **{name: _interchange(name) for name in ("records", "markup", "labelstudio", "doccano", "brat", "conll")},
 }
 """What is fuzzed, by name."""
@@ -134,6 +174,8 @@ SEEDS = (
     "-DOCSTART-\ta\t_\tO\n\n会\t_\tB-TITLE\n长\t\\n\tI-TITLE\n".encode(),
     '[{"data": {"text": "会长"}, "annotations": [{"result": ['
     '{"id": "e", "type": "labels", "value": {"start": 0, "end": 2, "labels": ["TITLE"]}}]}]}]'.encode(),
+    "<w:p><w:pPr/><w:r><w:t>会</w:t><w:tab/><w:br/></w:r><w:del><w:r><w:t>x</w:t></w:r></w:del></w:p>".encode(),
+    b"BT /F 12 Tf 50 800 Td <4f1a957f> Tj 0 -14 Td <4f1a> Tj ET q 1 0 0 1 0 0 cm Q",
     b'{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}',
 )  # fmt: skip
 

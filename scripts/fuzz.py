@@ -103,19 +103,26 @@ def _pdf(content: bytes) -> bytes:
 
 def _docx(content: bytes) -> bytes:
     """A Word file with the elements `content` in its body."""
-    import docx
-
-    empty = io.BytesIO()
-    docx.Document().save(empty)
     out = io.BytesIO()
-    with zipfile.ZipFile(empty) as parts, zipfile.ZipFile(out, "w") as made:
-        for name in parts.namelist():
-            document = b'<w:document xmlns:w="%b"><w:body>%b</w:body></w:document>' % (_WORD, content)
-            made.writestr(name, document if name == "word/document.xml" else parts.read(name))
+    with zipfile.ZipFile(out, "w") as made:
+        for name, part in _WORD.items():
+            made.writestr(name, part.replace(b"CONTENT", content))
     return out.getvalue()
 
 
-_WORD = b"http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+_OFFICE = b"http://schemas.openxmlformats.org"
+_WORD = {
+    "[Content_Types].xml": b'<Types xmlns="%b/package/2006/content-types">'
+    b'<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+    b'<Override PartName="/word/document.xml" '
+    b'ContentType="application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"/></Types>'
+    % _OFFICE,
+    "_rels/.rels": b'<Relationships xmlns="%b/package/2006/relationships"><Relationship Id="d" Target="word/document.xml" '
+    b'Type="%b/officeDocument/2006/relationships/officeDocument"/></Relationships>' % (_OFFICE, _OFFICE),
+    "word/document.xml": b'<w:document xmlns:w="%b/wordprocessingml/2006/main"><w:body>CONTENT</w:body></w:document>'
+    % _OFFICE,
+}
+"""The least that a Word file is made of."""
 
 
 def _interchange(name: str) -> Callable[[bytes], None]:
@@ -215,7 +222,7 @@ def main() -> None:
     flags = [
         f"-max_total_time={options.seconds}",
         f"-artifact_prefix={CORPUS}/",
-        "-timeout=20",
+        "-timeout=60",  # of the clock, which a busy machine shares out
         "-rss_limit_mb=4096",
         "-print_final_stats=1",
     ]

@@ -3,7 +3,8 @@
     python -m scripts.study_repeats ../shared/data/annotated/real/dev data/original/test [--model MODEL] [--json FILE]
 
 Strict micro F1 end to end, with p for "better with them" by paired bootstrap over documents; and of the mentions that are
-there with repeats and not without, how many are right, beside the mean of their scores. The constants were chosen on the first of the two sets above.
+there with repeats and not without, how many are right, beside the mean of their scores. The constants were chosen on the
+first of the two sets above.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForTokenClassification
 
+from renshi.bert import _pieces
 from renshi.model import MODEL_FILES, ExtractorError, TokenClassifier, find_model
 
 
@@ -102,6 +103,24 @@ def test_computes_what_transformers_computes(folder: Path, dtype: str) -> None:
     found = TokenClassifier(folder, "x", device="cpu", dtype=dtype).logits(rows, 0)
     # In bfloat16 a fused GELU is rounded once where a separate one is rounded twice.
     np.testing.assert_allclose(found, np.concatenate(expected), atol=1e-5 if dtype == "float32" else 0.05)
+
+
+def test_products_in_pieces_are_those_of_whole_rows(folder: Path) -> None:
+    rows = [np.array([2, *np.arange(length) % 40 + 5, 3]) for length in range(59, 29, -1)]  # 1,395 tokens
+    oracle = AutoModelForTokenClassification.from_pretrained(folder, dtype=torch.float32).eval()
+    with torch.inference_mode():
+        expected = [oracle(input_ids=torch.from_numpy(row[None])).logits[0].numpy() for row in rows]
+    found = TokenClassifier(folder, "x", device="cpu", dtype="float32").logits(rows, 0)
+    np.testing.assert_allclose(found, np.concatenate(expected), atol=1e-5)
+
+
+def test_pieces_are_of_few_sizes() -> None:
+    """Each size is a program that stays in memory."""
+    for tokens in range(1, 5000):
+        sizes = _pieces(tokens)
+        assert tokens <= sum(sizes) <= tokens + 31
+        assert set(sizes) <= {1024, 512, 256, 128, 64, 32}
+        assert len(sizes) <= tokens // 1024 + 5
 
 
 @pytest.mark.parametrize("change", [{"hidden_act": "relu"}, {"model_type": "roberta"}])

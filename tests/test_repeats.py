@@ -59,6 +59,8 @@ def test_what_is_less_sure_gives_way_and_what_is_sure_stays() -> None:
     doubtful, other = Entity(9, 13, "医院王强", "ORG", 0.4), Entity(9, 13, "医院王强", "ORG", 0.95)
     assert [e.text for e in find_repeats(TEXT, [sure, doubtful], again)] == ["云溪医院", "云溪医院"]
     assert find_repeats(TEXT, [sure, other], again) == [sure, other]
+    longer = Entity(7, 12, "云溪医院王", "ORG", 0.4)  # as the department of a hospital begins with the hospital
+    assert find_repeats(TEXT, [sure, longer], again) == [sure, longer]
 
 
 def test_a_doubtful_mention_that_was_read_grows_surer_and_titles_do_not() -> None:

@@ -129,14 +129,18 @@ class Bert:
 
 
 _LARGEST_PIECE, _SMALLEST_PIECE = 1024, 32
-"""Tokens. With 1024 the products are as fast as with 4096; 32 are one or two texts of a sentence."""
+"""Tokens. With 1024 the products are as fast as with 4096."""
+_ALONE = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256)
+"""The sizes of a batch of a text or two, for whose reader the tokens that stay empty are time to wait."""
 
 
 def _pieces(tokens: int) -> list[int]:
     """Numbers of tokens in which the products are computed: of the largest as many as fit, then each half as many as the one
-    before or left out, 31 more than `tokens` in all at most. oneDNN makes a program for every number of rows that it meets
-    with every weight, half a megabyte in 5 ms, and keeps a thousand of them: with numbers as they come, memory grew for
-    hours. These are six."""
+    before or left out, 31 more than `tokens` in all at most; a small batch is one piece. oneDNN makes a program for every
+    number of rows that it meets with every weight, half a megabyte in 5 ms, and keeps a thousand of them: with numbers as
+    they come, memory grew for hours. These are six, and those of small batches."""
+    if tokens <= _ALONE[-1]:
+        return [next(size for size in _ALONE if size >= tokens)]
     whole, rest = divmod(tokens, _LARGEST_PIECE)
     sizes = [_LARGEST_PIECE] * whole
     rest = -(-rest // _SMALLEST_PIECE) * _SMALLEST_PIECE

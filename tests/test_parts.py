@@ -448,7 +448,13 @@ def test_asked_to_end_it_leaves_nothing_half_written(
         file: command(full, "-m", model, "-o", file),
     }
     processes = {
-        path: subprocess.Popen(line, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        path: subprocess.Popen(
+            line,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # the tests themselves may run under nohup
+        )
         for path, line in runs.items()
     }
     while len(list(folder.glob("part-*"))) < 2 or not [p for p in tmp_path.glob(".renshi-*") if p.stat().st_size]:

@@ -43,6 +43,7 @@ from renshi.extractor import Extractor
 from renshi.labels import LABELS
 from renshi.merge import merge_spans
 from renshi.model import Calibration, ExtractorError, Model, find_model, load_model
+from renshi.parts import written_whole
 from renshi.records import Document, Entity, Failure
 from renshi.repeats import NAMES
 from renshi.text import Normalized
@@ -311,8 +312,7 @@ def _parts(documents: Iterable[Document], characters: int) -> Iterator[list[Docu
 
 def _write_part(path: Path, examples: Iterable[Example]) -> None:
     """The whole file or none."""
-    writing = path.with_name(path.name + ".part")
-    with writing.open("w", encoding="utf-8") as file:
+    with written_whole(path, path.with_name(path.name + ".part")) as file:
         for example in examples:
             if example.entities or example.doubtful:
                 row = {
@@ -322,7 +322,6 @@ def _write_part(path: Path, examples: Iterable[Example]) -> None:
                     "doubtful": [_fields(entity, "start", "end", "label") for entity in example.doubtful],
                 }
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    writing.replace(path)
 
 
 def _fields(entity: Entity, *names: str) -> dict[str, Any]:

@@ -458,9 +458,8 @@ def load_base(
             **dropout,
         )
         if AutoConfig.from_pretrained(config.base_model).id2label != head["id2label"]:
-            torch.nn.init.normal_(
-                model.classifier.weight, std=model.config.initializer_range
-            )  # as many tags, but others
+            # As many tags perhaps, but others.
+            torch.nn.init.normal_(model.classifier.weight, std=model.config.initializer_range)
             torch.nn.init.zeros_(model.classifier.bias)
     tokenizer.model_max_length = config.max_length
     return model, tokenizer

@@ -210,11 +210,15 @@ class Extractor:
                     if window.first <= window.start + start < window.last:
                         spans[number].append((window.start + start, window.start + end, label, score))
             if self.has_names:
-                probability = np.split(evidence(logits, self.model.calibration.temperature), np.cumsum(lengths)[:-1])
+                probability = np.split(self._token_probabilities(logits), np.cumsum(lengths)[:-1])
                 for row, of_row in zip(rows, probability, strict=True):
                     for number, window in chunk.owners[row.source]:
                         seen[number].append(_evidence(row, window, of_row))
         return spans, seen
+
+    def _token_probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.floating]:
+        """(tokens, …): what is kept of each token, for the document as a whole."""
+        return evidence(logits, self.model.calibration.temperature)
 
     def _logits(self, rows: Sequence[Encoded]) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
         """Numbers of rows with their logits, (tokens of those rows, tags), until every row had its turn."""
@@ -297,7 +301,7 @@ def report(
     )
 
 
-def _evidence(row: Encoded, window: Window, probability: NDArray[np.float16]) -> Evidence:
+def _evidence(row: Encoded, window: Window, probability: NDArray[np.floating]) -> Evidence:
     """What a row says of those tokens that are its own to decide, placed in the document."""
     first, last = max(row.first, window.first - window.start), min(row.last, window.last - window.start)
     start, end = row.offsets.T.astype(np.int32)

@@ -41,7 +41,7 @@ class Evidence:
 
     start: NDArray[np.int32]
     end: NDArray[np.int32]
-    probability: NDArray[np.float16]
+    probability: NDArray[np.floating]
 
     @classmethod
     def join(cls, parts: Sequence[Evidence]) -> Evidence:

@@ -38,16 +38,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from renshi.encode import Encoded
 from renshi.extractor import Extractor
 from renshi.labels import LABELS
 from renshi.merge import merge_spans
 from renshi.model import Calibration, ExtractorError, Model, find_model, load_model
 from renshi.parts import written_whole
 from renshi.records import Document, Entity, Failure
-from renshi.repeats import NAMES
+from renshi.repeats import NAMES, Evidence
 from renshi.text import Normalized
-from renshi.windows import Window
 from training.config import main_config
 from training.corpora import Corpus, HubDataset, corpora_problems, list_corpora
 from training.overlaps import plain, sentences
@@ -144,38 +142,27 @@ class Teacher(Extractor):
         """One for each document, in order; memory is bounded by a chunk of them. Entities are as each window has them:
         what a document's other mentions say of a name is `to_example`'s to judge, more strictly than `renshi.repeats`."""
         for chunk in self._chunks(documents):
-            found: list[list[tuple[int, int, int, float]]] = [[] for _ in chunk.items]
-            sizes = [0 if isinstance(item, Failure) else len(item.normalized.text) for item in chunk.items]
-            probability = [np.zeros((size, len(self.labels)), dtype=np.float32) for size in sizes]
-            for numbers, logits in self._logits(chunk.rows):
-                rows = [chunk.rows[number] for number in numbers]
-                lengths = np.array([len(row.input_ids) for row in rows])
-                for index, start, end, label, score in self._spans(rows, logits, lengths):
-                    row = rows[index]
-                    for number, window in chunk.owners[row.source] if row.first <= start < row.last else ():
-                        if window.first <= window.start + start < window.last:
-                            found[number].append((window.start + start, window.start + end, label, score))
-                tags = _softmax(logits)
-                of_labels = tags[:, 1::2] + tags[:, 2::2]
-                for row, part in zip(rows, np.split(of_labels, np.cumsum(lengths)[:-1]), strict=True):
-                    for number, window in chunk.owners[row.source]:
-                        _place(probability[number], row, window, part)
-            for item, spans, of_item in zip(chunk.items, found, probability, strict=True):
+            for item, spans, seen in zip(chunk.items, *self._run(chunk), strict=True):
                 if isinstance(item, Failure):
                     yield item
-                else:
-                    entities = merge_spans(item.normalized.text, spans, self.labels)
-                    yield Opinion(item.document.id, item.normalized, entities, of_item)
+                    continue
+                probability = np.zeros((len(item.normalized.text), len(self.labels)), dtype=np.float32)
+                for part in seen:
+                    _place(probability, part)
+                entities = merge_spans(item.normalized.text, spans, self.labels)
+                yield Opinion(item.document.id, item.normalized, entities, probability)
+
+    def _token_probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.floating]:
+        """(tokens, labels)."""
+        tags = _softmax(logits)
+        return tags[:, 1::2] + tags[:, 2::2]
 
 
-def _place(probability: NDArray[np.float32], row: Encoded, window: Window, of_tokens: NDArray[np.float32]) -> None:
-    """Write what is said of a row's tokens, special ones included, to the characters that are its own to decide."""
-    start, end = row.offsets.T
-    first, last = max(row.first, window.first - window.start), min(row.last, window.last - window.start)
-    own = (first <= start) & (start < last)
-    sizes = (end - start)[own]  # 0 of the special tokens
+def _place(probability: NDArray[np.float32], of_tokens: Evidence) -> None:
+    """Write what is said of tokens to their characters."""
+    sizes = of_tokens.end - of_tokens.start
     within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    probability[window.start + np.repeat(start[own], sizes) + within] = np.repeat(of_tokens[own], sizes, axis=0)
+    probability[np.repeat(of_tokens.start, sizes) + within] = np.repeat(of_tokens.probability, sizes, axis=0)
 
 
 def to_example(opinion: Opinion, sure: float, possible: float) -> Example:

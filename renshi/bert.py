@@ -3,11 +3,11 @@
 The same network as transformers' ``BertForTokenClassification``, which is the oracle of its tests, with the same weights
 under the same names. What is different is only what costs time on a processor:
 
-* rows stand behind each other in one matrix (tokens, hidden), so padding is computed nowhere; attention alone goes row by
-  row, rows of one length together;
+* rows stand behind each other in one matrix (tokens, hidden), so next to no padding is computed (`_space`); attention alone
+  goes row by row, rows of one length together;
 * query, key and value are one product of (hidden, 3 × hidden);
-* weights are laid out once as oneDNN multiplies them, in pieces of a few sizes (`_pieces`), and bias and GELU are done while
-  the product is in the cache;
+* weights are laid out once as oneDNN multiplies them, in pieces of a few sizes (`_pieces`), and bias, GELU and what is added
+  to a product are done while it is in the cache;
 * transformers is not imported, which takes longer than reading a short page.
 """
 
@@ -25,7 +25,9 @@ from torch.nn import functional
 
 __all__ = ["Bert", "fits"]
 
-_Linear = Callable[[Tensor], Tensor]
+_Linear = Callable[..., Tensor]
+"""Of (tokens, into): (tokens, out); to the product a second tensor, (tokens, out), is added."""
+_Norm = Callable[[Tensor], Tensor]
 
 
 def fits(config: Mapping[str, Any]) -> bool:
@@ -56,6 +58,7 @@ class Bert:
     def __init__(self, weights: Mapping[str, Tensor], config: Mapping[str, Any], dtype: torch.dtype) -> None:
         hidden, inner, vocabulary = config["hidden_size"], config["intermediate_size"], config["vocab_size"]
         positions, tags = config["max_position_embeddings"], len(config["id2label"])
+        self._dtype = dtype
         self._heads, self._eps = config["num_attention_heads"], config.get("layer_norm_eps", 1e-12)
         if self._heads < 1 or hidden % self._heads:
             raise ValueError(f"hidden_size {hidden} is no multiple of num_attention_heads {self._heads}")
@@ -69,7 +72,7 @@ class Bert:
         def linear(name: str, into: int, out: int, gelu: bool = False) -> _Linear:
             return _linear(take(f"{name}.weight", out, into), take(f"{name}.bias", out), gelu)
 
-        def norm(name: str) -> _Linear:
+        def norm(name: str) -> _Norm:
             weight, bias = take(f"{name}.weight", hidden), take(f"{name}.bias", hidden)
             return lambda x: functional.layer_norm(x, (hidden,), weight, bias, self._eps)
 
@@ -101,48 +104,91 @@ class Bert:
         """(tokens of all rows, tags): the rows' logits, one behind the other."""
         with torch.inference_mode():
             lengths = [len(row) for row in rows]
-            tokens = sum(lengths)
-            sizes = _pieces(tokens)
+            spaces = [_space(length, self._dtype) for length in lengths]
+            sizes = _pieces(sum(spaces))
+            positions = np.concatenate([np.arange(length) for length in lengths])
+            tokens = np.repeat(np.cumsum(spaces) - spaces, lengths) + positions
             ids, places = np.zeros((2, sum(sizes)), dtype=np.int64)
-            np.concatenate(rows, out=ids[:tokens])
-            np.concatenate([np.arange(length) for length in lengths], out=places[:tokens])
+            ids[tokens], places[tokens] = np.concatenate(rows), positions
+            blocks = list(_blocks(lengths, spaces, self._dtype))
             # In the order in which transformers adds them, since sums in bfloat16 are rounded.
             x = self._words[torch.from_numpy(ids)] + self._type + self._places[torch.from_numpy(places)]
             pieces = list(self._norm(x).split(sizes))
             for three, dense, first_norm, widen, narrow, second_norm in self._layers:
-                seen = self._attend(torch.cat([three(x) for x in pieces]), lengths).split(sizes)
-                pieces = [first_norm(dense(heads).add_(x)) for heads, x in zip(seen, pieces, strict=True)]
-                pieces = [second_norm(narrow(widen(x)).add_(x)) for x in pieces]
-            return torch.cat([self._classifier(x) for x in pieces])[:tokens].float().numpy()
+                seen = self._attend(_join([three(x) for x in pieces]), blocks).split(sizes)
+                pieces = [first_norm(dense(heads, x)) for heads, x in zip(seen, pieces, strict=True)]
+                pieces = [second_norm(narrow(widen(x), x)) for x in pieces]
+            logits = _join([self._classifier(x) for x in pieces])
+            return logits[torch.from_numpy(tokens)].float().numpy()
 
-    def _attend(self, three: Tensor, lengths: Sequence[int]) -> Tensor:
+    def _attend(self, three: Tensor, blocks: Sequence[_Block]) -> Tensor:
         """(tokens, hidden) of the values that each token's heads see, from its query, key and value side by side."""
         tokens, width = three.shape
-        seen = three.new_zeros(tokens, width // 3)
-        for start, rows, length in _alike(lengths):
-            end = start + rows * length
+        seen = three.new_empty(tokens, width // 3)
+        end = 0
+        for rows, length, mask in blocks:
+            start, end = end, end + rows * length
             # (3, rows, heads, length, width of a head), all views
             query, key, value = three[start:end].view(rows, length, 3, self._heads, -1).permute(2, 0, 3, 1, 4)
-            found = functional.scaled_dot_product_attention(query, key, value)
+            found = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
             seen[start:end].view(rows, length, self._heads, -1).copy_(found.transpose(1, 2))
+        seen[end:] = 0  # no row's, and never read; but what is left in memory may be slow to compute with
         return seen
 
 
-_LARGEST_PIECE, _SMALLEST_PIECE = 1024, 32
-"""Tokens. With 1024 the products are as fast as with 4096."""
+_TILE = 16
+"""Keys. In bfloat16, PyTorch's attention takes twice as long for rows of 254 tokens as for rows of 256."""
+
+
+def _space(length: int, dtype: torch.dtype) -> int:
+    """How many places a row gets: in bfloat16 whole tiles, where that makes it an eighth longer at most. (In float32, whole
+    tiles save as much time in attention as they cost in the products.)"""
+    whole = -(-length // _TILE) * _TILE
+    return whole if dtype == torch.bfloat16 and 8 * (whole - length) <= length else length
+
+
+_Block = tuple[int, int, Tensor | None]
+"""Rows that attention reads together: how many, their places, and, where some are empty, what is added to the weights of the
+places, (rows, 1, 1, places)."""
+
+
+def _blocks(lengths: Sequence[int], spaces: Sequence[int], dtype: torch.dtype) -> Iterator[_Block]:
+    done = 0
+    for space, run in groupby(spaces):
+        rows = sum(1 for _ in run)
+        filled = np.array(lengths[done : done + rows])
+        done += rows
+        mask = None
+        if filled.min() < space:
+            bias = np.where(np.arange(space) < filled[:, None], np.float32(0), np.float32(-np.inf))
+            mask = torch.from_numpy(bias).to(dtype)[:, None, None]
+        yield rows, space, mask
+
+
+def _join(pieces: list[Tensor]) -> Tensor:
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+
+
+_LARGEST_PIECE, _STEP, _SMALLEST_PIECE = 4096, 256, 32
+"""Tokens."""
 _ALONE = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256)
 """The sizes of a batch of a text or two, for whose reader the tokens that stay empty are time to wait."""
 
 
 def _pieces(tokens: int) -> list[int]:
-    """Numbers of tokens in which the products are computed: of the largest as many as fit, then each half as many as the one
-    before or left out, 31 more than `tokens` in all at most; a small batch is one piece. oneDNN makes a program for every
-    number of rows that it meets with every weight, half a megabyte in 5 ms, and keeps a thousand of them: with numbers as
-    they come, memory grew for hours. These are six, and those of small batches."""
-    if tokens <= _ALONE[-1]:
-        return [next(size for size in _ALONE if size >= tokens)]
+    """Numbers of tokens in which the products are computed: whole pieces, and what is left as one piece if it is more than
+    half of one, or all there is and small; else in halves of a piece, each half as many as the one before or left out.
+
+    oneDNN makes a program for every number of rows that it meets with every weight, half a megabyte in 5 ms, and keeps a
+    thousand of them: with numbers as they come, memory grew for hours. These are sixteen, and those of small batches. Few
+    large pieces, since several threads wait for each other at the end of each, and for what several make to be one again.
+    """
     whole, rest = divmod(tokens, _LARGEST_PIECE)
     sizes = [_LARGEST_PIECE] * whole
+    if rest > _LARGEST_PIECE // 2:
+        return [*sizes, -(-rest // _STEP) * _STEP]
+    if not whole and rest <= _ALONE[-1]:
+        return [next(size for size in _ALONE if size >= rest)]
     rest = -(-rest // _SMALLEST_PIECE) * _SMALLEST_PIECE
     while rest:
         size = 1 << (rest.bit_length() - 1)
@@ -151,26 +197,27 @@ def _pieces(tokens: int) -> list[int]:
     return sizes
 
 
-def _alike(lengths: Sequence[int]) -> Iterator[tuple[int, int, int]]:
-    """(first token, rows, length) of each run of rows of one length."""
-    start = 0
-    for length, run in groupby(lengths):
-        rows = sum(1 for _ in run)
-        yield start, rows, length
-        start += rows * length
-
-
 def _linear(weight: Tensor, bias: Tensor, gelu: bool = False) -> _Linear:
-    """x → x·weightᵀ + bias, and GELU of it if wanted."""
+    """x → x·weightᵀ + bias, and GELU of it if wanted; x, y → x·weightᵀ + bias + y."""
     if _onednn_multiplies(weight.dtype):
         # What torch.compile makes of a linear layer whose weight it knows. 1.1 to 1.2 times `functional.linear` in float32
         # (docs/performance.md); the number of rows that the layout is made for is a hint only.
         packed = torch.ops.mkldnn._reorder_linear_weight(weight, 1024)
-        activation = "gelu" if gelu else "none"
-        return lambda x: torch.ops.mkldnn._linear_pointwise(x, packed, bias, activation, [], "none")
-    if gelu:
-        return lambda x: functional.gelu(functional.linear(x, weight, bias))
-    return lambda x: functional.linear(x, weight, bias)
+        multiply, activation = torch.ops.mkldnn._linear_pointwise, "gelu" if gelu else "none"
+
+        def product(x: Tensor, added: Tensor | None = None) -> Tensor:
+            if added is not None:
+                return multiply.binary(x, added, packed, bias, "add")
+            return multiply(x, packed, bias, activation, [], "none")
+    else:
+
+        def product(x: Tensor, added: Tensor | None = None) -> Tensor:
+            found = functional.linear(x, weight, bias)
+            if added is not None:
+                return found.add_(added)
+            return functional.gelu(found) if gelu else found
+
+    return product
 
 
 def _onednn_multiplies(dtype: torch.dtype) -> bool:

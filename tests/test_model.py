@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForTokenClassification
 
-from renshi.bert import _ALONE, _pieces
+from renshi.bert import _ALONE, _pieces, _space
 from renshi.model import MODEL_FILES, ExtractorError, TokenClassifier, find_model
 
 
@@ -96,7 +96,7 @@ def test_what_stands_beside_a_row_changes_nothing(folder: Path) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_computes_what_transformers_computes(folder: Path, dtype: str) -> None:
-    rows = [np.array([2, *range(5, 5 + length), 3]) for length in (30, 30, 11, 1)]
+    rows = [np.array([2, *(np.arange(length) % 40 + 5), 3]) for length in (59, 54, 46, 30, 30, 29, 11, 1)]
     oracle = AutoModelForTokenClassification.from_pretrained(folder, dtype=getattr(torch, dtype)).eval()
     with torch.inference_mode():
         expected = [oracle(input_ids=torch.from_numpy(row[None])).logits[0].float().numpy() for row in rows]
@@ -114,13 +114,23 @@ def test_products_in_pieces_are_those_of_whole_rows(folder: Path) -> None:
     np.testing.assert_allclose(found, np.concatenate(expected), atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_rows_get_whole_tiles_where_little_stays_empty(dtype: torch.dtype) -> None:
+    for length in range(1, 513):
+        space = _space(length, dtype)
+        assert length <= space <= length * 9 / 8
+        assert space == length or (dtype == torch.bfloat16 and space % 16 == 0 and space - length < 16)
+    assert [_space(length, torch.bfloat16) for length in (254, 62, 49, 3)] == [256, 64, 49, 3]
+
+
 def test_pieces_are_of_few_sizes() -> None:
     """Each size is a program that stays in memory."""
     for tokens in range(1, 5000):
         sizes = _pieces(tokens)
-        assert tokens <= sum(sizes) <= tokens + 31
-        assert set(sizes) <= {1024, 512, 256, 128, 64, 32} or (len(sizes) == 1 and sizes[0] in _ALONE)
-        assert len(sizes) <= tokens // 1024 + 5
+        assert tokens <= sum(sizes) <= tokens + (255 if tokens > 2048 else 31)
+        assert set(sizes) <= {*range(2048, 4097, 256), 1024, 512, 256, 128, 64, 32, *_ALONE}
+        assert len(sizes) == 1 or tokens > _ALONE[-1]
+        assert len(sizes) <= tokens // 4096 + 6
         assert sum(sizes) <= tokens + max(7, tokens // 4)
 
 

@@ -3,7 +3,7 @@
 The same network as transformers' ``BertForTokenClassification``, which is the oracle of its tests, with the same weights
 under the same names. What is different is only what costs time on a processor:
 
-* rows stand behind each other in one matrix (tokens, hidden), so next to no padding is computed (`_space`); attention alone
+* rows stand behind each other in one matrix (tokens, hidden), so next to no padding is computed (`space`); attention alone
   goes row by row, rows of one length together;
 * query, key and value are one product of (hidden, 3 × hidden);
 * weights are laid out once as oneDNN multiplies them, in pieces of a few sizes (`_pieces`), and bias, GELU and what is added
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["Bert", "fits"]
+__all__ = ["Bert", "fits", "places", "space"]
 
 _Linear = Callable[..., Tensor]
 """Of (tokens, into): (tokens, out); to the product a second tensor, (tokens, out), is added."""
@@ -39,6 +39,11 @@ def fits(config: Mapping[str, Any]) -> bool:
         and not config.get("is_decoder", False)
         and not config.get("add_cross_attention", False)
     )
+
+
+def places(lengths: Sequence[int], dtype: torch.dtype) -> int:
+    """How many tokens `Bert` computes for a batch of rows of these lengths, padding included."""
+    return sum(_pieces(sum(space(length, dtype) for length in lengths)))
 
 
 class Bert:
@@ -104,7 +109,7 @@ class Bert:
         """(tokens of all rows, tags): the rows' logits, one behind the other."""
         with torch.inference_mode():
             lengths = [len(row) for row in rows]
-            spaces = [_space(length, self._dtype) for length in lengths]
+            spaces = [space(length, self._dtype) for length in lengths]
             sizes = _pieces(sum(spaces))
             positions = np.concatenate([np.arange(length) for length in lengths])
             tokens = np.repeat(np.cumsum(spaces) - spaces, lengths) + positions
@@ -140,9 +145,9 @@ _TILE = 16
 """Keys. In bfloat16, PyTorch's attention takes twice as long for rows of 254 tokens as for rows of 256."""
 
 
-def _space(length: int, dtype: torch.dtype) -> int:
-    """How many places a row gets: in bfloat16 whole tiles, where that makes it an eighth longer at most. (In float32, whole
-    tiles save as much time in attention as they cost in the products.)"""
+def space(length: int, dtype: torch.dtype) -> int:
+    """How many places `Bert` gives a row of `length`: in bfloat16 whole tiles, where that makes it an eighth longer at most.
+    (In float32, whole tiles save as much time in attention as they cost in the products.)"""
     whole = -(-length // _TILE) * _TILE
     return whole if dtype == torch.bfloat16 and 8 * (whole - length) <= length else length
 
@@ -154,22 +159,22 @@ places, (rows, 1, 1, places)."""
 
 def _blocks(lengths: Sequence[int], spaces: Sequence[int], dtype: torch.dtype) -> Iterator[_Block]:
     done = 0
-    for space, run in groupby(spaces):
+    for length, run in groupby(spaces):
         rows = sum(1 for _ in run)
         filled = np.array(lengths[done : done + rows])
         done += rows
         mask = None
-        if filled.min() < space:
-            bias = np.where(np.arange(space) < filled[:, None], np.float32(0), np.float32(-np.inf))
+        if filled.min() < length:
+            bias = np.where(np.arange(length) < filled[:, None], np.float32(0), np.float32(-np.inf))
             mask = torch.from_numpy(bias).to(dtype)[:, None, None]
-        yield rows, space, mask
+        yield rows, length, mask
 
 
 def _join(pieces: list[Tensor]) -> Tensor:
     return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
 
-_LARGEST_PIECE, _STEP, _SMALLEST_PIECE = 4096, 256, 32
+_LARGEST_PIECE, _STEP, _SMALLEST_PIECE = 4096, 128, 32
 """Tokens."""
 _ALONE = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256)
 """The sizes of a batch of a text or two, for whose reader the tokens that stay empty are time to wait."""
@@ -180,7 +185,7 @@ def _pieces(tokens: int) -> list[int]:
     half of one, or all there is and small; else in halves of a piece, each half as many as the one before or left out.
 
     oneDNN makes a program for every number of rows that it meets with every weight, half a megabyte in 5 ms, and keeps a
-    thousand of them: with numbers as they come, memory grew for hours. These are sixteen, and those of small batches. Few
+    thousand of them: with numbers as they come, memory grew for hours. These are 24, and those of small batches. Few
     large pieces, since several threads wait for each other at the end of each, and for what several make to be one again.
     """
     whole, rest = divmod(tokens, _LARGEST_PIECE)

@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -220,6 +221,8 @@ class TokenClassifier:
         max_tokens: The longest row that it reads, special tokens included.
         calibration: What the folder says of its scores.
         device, dtype: Where and in what it runs, as strings (``cuda``, ``bfloat16``); `why_dtype` gives the reason.
+        space: Of a network that does not pad the rows of a batch to the longest: how many tokens it computes for a row of
+            so many. None: it pads them.
         folder: Where it was loaded from.
     """
 
@@ -236,7 +239,7 @@ class TokenClassifier:
         check_weights(folder, config)
         self._device = _choose_device(device)
         self.dtype, self.why_dtype = _choose_dtype(dtype, self._device)
-        self._forward = _load(folder, config, self.device, self.dtype)
+        self._forward, self.space = _load(folder, config, self.device, self.dtype)
 
     @property
     def device(self) -> str:
@@ -254,18 +257,21 @@ class TokenClassifier:
 _Forward = Callable[[Sequence[NDArray[np.int64]], int], NDArray[np.float32]]
 
 
-def _load(folder: Path, config: Mapping[str, Any], device: str, dtype: str) -> _Forward:
-    """The network's forward pass: our own for a BERT on a CPU, that of transformers for everything else."""
+def _load(
+    folder: Path, config: Mapping[str, Any], device: str, dtype: str
+) -> tuple[_Forward, Callable[[int], int] | None]:
+    """The network's forward pass, our own for a BERT on a CPU, that of transformers for everything else; and what
+    `TokenClassifier.space` is."""
     import torch
 
     try:
         if device == "cpu":
-            from renshi.bert import Bert, fits
+            from renshi.bert import Bert, fits, space
 
             if fits(config):
                 bert = Bert(_read_weights(folder), config, getattr(torch, dtype))
-                return lambda rows, _: bert(rows)
-        return _load_padded(folder, device, dtype)
+                return (lambda rows, _: bert(rows)), partial(space, dtype=getattr(torch, dtype))
+        return _load_padded(folder, device, dtype), None
     except ExtractorError:
         raise
     except Exception as error:  # SafetensorError is no other, and what a config of nonsense raises is anything

@@ -44,6 +44,7 @@ import torch
 from numpy.typing import NDArray
 
 from renshi import Extractor, Record
+from renshi.bert import places
 from renshi.markup import read_markup
 from renshi.model import Model, find_model, pad_rows, supports_bfloat16
 from renshi.text import normalize
@@ -73,13 +74,14 @@ class Meter:
 
 
 class Metered:
-    """A model that notes in a `Meter` what it does. `pads`: whether it computes the padding of its batches."""
+    """A model that notes in a `Meter` what it does. `places`: how many tokens it computes for rows of such lengths."""
 
-    def __init__(self, model: Model, config: Mapping[str, int], pads: bool) -> None:
+    def __init__(self, model: Model, config: Mapping[str, int], places: Callable[[Sequence[int]], int]) -> None:
         self.name, self.tokenizer, self.max_tokens = model.name, model.tokenizer, model.max_tokens
         self.device, self.calibration = model.device, model.calibration
+        self.space = getattr(model, "space", None)
         self.meter = Meter()
-        self._model, self._config, self._pads = model, config, pads
+        self._model, self._config, self._places = model, config, places
 
     def logits(self, rows: Sequence[NDArray[np.int64]], pad_id: int) -> NDArray[np.float32]:
         started = time.perf_counter()
@@ -87,7 +89,7 @@ class Metered:
         self.meter.seconds += time.perf_counter() - started
         lengths = [len(row) for row in rows]
         self.meter.tokens += sum(lengths)
-        self.meter.padded += max(lengths) * len(lengths) if self._pads else sum(lengths)
+        self.meter.padded += self._places(lengths)
         self.meter.operations += operations(lengths, self._config)
         return logits
 
@@ -141,8 +143,14 @@ class Measured:
     spans: list[set[Span]] = field(default_factory=list)
 
 
-def extractor_engine(model: Model, config: Mapping[str, int], pads: bool) -> tuple[Engine, Callable[[], Meter]]:
-    metered = Metered(model, config, pads)
+def padded(lengths: Sequence[int]) -> int:
+    return max(lengths) * len(lengths)
+
+
+def extractor_engine(
+    model: Model, config: Mapping[str, int], places: Callable[[Sequence[int]], int] = padded
+) -> tuple[Engine, Callable[[], Meter]]:
+    metered = Metered(model, config, places)
     extractor = Extractor(metered)
 
     def read(pages: Sequence[str]) -> list[set[Span]]:
@@ -200,14 +208,15 @@ def make_engines(folder: Path, work: Path, quick: bool) -> Iterator[tuple[str, s
         say("bfloat16: left out; this processor has neither AVX512-BF16 nor AMX")
     for dtype in dtypes:
         ours = TokenClassifier(folder, "renshi", "cpu", dtype)
-        yield f"renshi {dtype}", dtype, *extractor_engine(ours, config, pads=False)
+        computed = functools.partial(places, dtype=getattr(torch, dtype))
+        yield f"renshi {dtype}", dtype, *extractor_engine(ours, config, computed)
         for size in (1, 8) if quick else (1, 8, 32):
             yield f"pipeline {dtype} batch {size}", dtype, *pipeline_engine(folder, config, dtype, size)
     for dtype in dtypes:
         if find_spec("openvino"):
             with quiet():
                 model: Model = OpenVino(folder, ours, dtype)
-            yield f"openvino {dtype}", dtype, *extractor_engine(model, config, pads=True)
+            yield f"openvino {dtype}", dtype, *extractor_engine(model, config)
         else:
             say("openvino: left out; pip install openvino")
     if find_spec("onnxruntime") and find_spec("onnx"):
@@ -220,7 +229,7 @@ def make_engines(folder: Path, work: Path, quick: bool) -> Iterator[tuple[str, s
         for dtype in ONNX_FILES:
             if dtype == "float32" or not quick:
                 model = OnnxTokenClassifier(work, "onnx", "cpu", dtype)
-                yield f"onnx {dtype}", dtype, *extractor_engine(model, config, pads=True)
+                yield f"onnx {dtype}", dtype, *extractor_engine(model, config)
     else:
         say('onnx: left out; pip install "renshi[publish]"')
 
@@ -477,9 +486,10 @@ def main() -> None:
     pages = read_pages([ROOT / "data" / "original", *(options.pages or [])])
     repetitions = options.repetitions or (3 if options.quick else 5)
     extractor = Extractor.from_pretrained(device="cpu")
+    list(extractor.extract(pages[:4]))  # the first reading takes longer
     seconds = time.perf_counter()
-    list(extractor.extract(pages[:4]))
-    speed = sum(map(len, pages[:4])) / (time.perf_counter() - seconds)
+    list(extractor.extract(pages[:20]))
+    speed = sum(map(len, pages[:20])) / (time.perf_counter() - seconds)
     # A reading of so many seconds by the fastest engine: long enough to time, short enough for all of them to have turns.
     characters = int(speed * (1.5 if options.quick else 10))
     kinds = {"mixed": at_least(endless(pages), characters)}

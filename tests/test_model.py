@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForTokenClassification
 
-from renshi.bert import _ALONE, _pieces, _space
+from renshi.bert import _ALONE, _pieces, places, space
 from renshi.model import MODEL_FILES, ExtractorError, TokenClassifier, find_model
 
 
@@ -117,18 +117,19 @@ def test_products_in_pieces_are_those_of_whole_rows(folder: Path) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_rows_get_whole_tiles_where_little_stays_empty(dtype: torch.dtype) -> None:
     for length in range(1, 513):
-        space = _space(length, dtype)
-        assert length <= space <= length * 9 / 8
-        assert space == length or (dtype == torch.bfloat16 and space % 16 == 0 and space - length < 16)
-    assert [_space(length, torch.bfloat16) for length in (254, 62, 49, 3)] == [256, 64, 49, 3]
+        given = space(length, dtype)
+        assert length <= given <= length * 9 / 8
+        assert given == length or (dtype == torch.bfloat16 and given % 16 == 0 and given - length < 16)
+    assert [space(length, torch.bfloat16) for length in (254, 62, 49, 3)] == [256, 64, 49, 3]
+    assert places([254, 62], torch.bfloat16) == 320
 
 
 def test_pieces_are_of_few_sizes() -> None:
     """Each size is a program that stays in memory."""
     for tokens in range(1, 5000):
         sizes = _pieces(tokens)
-        assert tokens <= sum(sizes) <= tokens + (255 if tokens > 2048 else 31)
-        assert set(sizes) <= {*range(2048, 4097, 256), 1024, 512, 256, 128, 64, 32, *_ALONE}
+        assert tokens <= sum(sizes) <= tokens + (127 if tokens > 2048 else 31)
+        assert set(sizes) <= {*range(2048, 4097, 128), 1024, 512, 256, 128, 64, 32, *_ALONE}
         assert len(sizes) == 1 or tokens > _ALONE[-1]
         assert len(sizes) <= tokens // 4096 + 6
         assert sum(sizes) <= tokens + max(7, tokens // 4)

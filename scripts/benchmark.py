@@ -364,7 +364,7 @@ def steadiness(extractor: Extractor, pages: Sequence[str], quick: bool) -> dict[
 
     total = 6_000 if quick else 200_000
     lengths = [200, 2_000, 6_000] if quick else [200, 2_000, 20_000, 200_000]
-    numbers = [1, 10, 30] if quick else [1, 10, 100, 1_000]
+    numbers = [1, 10, 30] if quick else [1, 10, 100, 1_000, 10_000]
     cost(list(itertools.islice(of_length(pages, 200), 3)))
     return {
         "by_length": {n: cost(list(itertools.islice(of_length(pages, n), max(1, total // n)))) for n in lengths},
@@ -476,6 +476,11 @@ def main() -> None:
         "--sizes", nargs="+", choices=SIZES, default=SIZES, help="the model in the package; a random 12×768"
     )
     parser.add_argument("--repetitions", type=int, help="of each engine; default 3, quick or not 5")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        help="of a reading by the fastest engine: how much text there is; default 10, quick 1.5",
+    )
     parser.add_argument("--json", type=Path, help="where the results go")
     parser.add_argument("--alone", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -491,7 +496,7 @@ def main() -> None:
     list(extractor.extract(pages[:20]))
     speed = sum(map(len, pages[:20])) / (time.perf_counter() - seconds)
     # A reading of so many seconds by the fastest engine: long enough to time, short enough for all of them to have turns.
-    characters = int(speed * (1.5 if options.quick else 10))
+    characters = int(speed * (options.seconds or (1.5 if options.quick else 10)))
     kinds = {"mixed": at_least(endless(pages), characters)}
     if not options.quick:
         kinds["short"] = at_least(of_length(pages, 60), characters)

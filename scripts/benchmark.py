@@ -198,12 +198,16 @@ normalized_once = functools.cache(normalize)
 """The pipeline's texts are normalized outside the measured time."""
 
 
+def precisions() -> list[str]:
+    return ["float32", *(["bfloat16"] if supports_bfloat16("cpu") else [])]
+
+
 def make_engines(folder: Path, work: Path, quick: bool) -> Iterator[tuple[str, str, Engine, Callable[[], Meter]]]:
     """(name, dtype, engine, its meter) of all engines that run here; what does not is said on standard error."""
     from renshi.model import TokenClassifier, read_config
 
     config = read_config(folder)
-    dtypes = ["float32", *(["bfloat16"] if supports_bfloat16("cpu") else [])]
+    dtypes = precisions()
     if len(dtypes) == 1:
         say("bfloat16: left out; this processor has neither AVX512-BF16 nor AMX")
     for dtype in dtypes:
@@ -395,7 +399,15 @@ def alone(name: str) -> None:
 
         engine, _ = pipeline_engine(folder, read_config(folder), dtype, int(rest[-1]))
         engine(pages)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    print(peak_megabytes())
+
+
+def peak_megabytes() -> int:
+    """Of this process. On Linux `getrusage` also counts what the parent had when it started this one."""
+    for line in read_lines("/proc/self/status"):
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) // 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 @contextmanager
@@ -515,7 +527,11 @@ def main() -> None:
     report["microseconds_per_character"] = steadiness(extractor, pages, options.quick)
     print("\nmicroseconds a character:", json.dumps(report["microseconds_per_character"]))
     if not options.quick:
-        names = [f"{kind} {extractor.model.dtype}{rest}" for kind, rest in (("renshi", ""), ("pipeline", " batch 8"))]  # type: ignore[attr-defined]
+        names = [
+            f"{kind} {dtype}{rest}"
+            for dtype in precisions()
+            for kind, rest in (("renshi", ""), ("pipeline", " batch 8"))
+        ]
         report["peak_megabytes"] = peak_memory(names, at_least(endless(pages), characters))
         print("peak memory in MB:", json.dumps(report["peak_megabytes"]))
     report["minutes"] = round((time.perf_counter() - started) / 60, 1)
@@ -527,10 +543,12 @@ def main() -> None:
 
 def conditions() -> dict[str, Any]:
     names = ("torch", "transformers", "onnxruntime", "openvino")
+    capabilities = torch.cpu.get_capabilities()
+    special = [name for key, name in (("avx512_bf16", "AVX512-BF16"), ("amx_bf16", "AMX")) if capabilities.get(key)]
     processor = next((line.split(":")[1].strip() for line in read_lines("/proc/cpuinfo") if "model name" in line), "")
     return {
         "processor": processor or platform.processor() or platform.machine(),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "instructions": ", ".join([torch.backends.cpu.get_cpu_capability(), *special]),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         **{name: version(name) for name in names if find_spec(name)},

@@ -30,7 +30,9 @@ STAGES = {
     "tokenization": "encode",
     "network": "logits",
     "decoding": "decode",
+    "probabilities of names": "evidence",
     "merging": "merge_spans",
+    "repeated names": "find_repeats",
     "offsets": "to_raw_entities",
     "roles": "find_roles",
     "event types": "document_event_types",
@@ -91,7 +93,7 @@ def main() -> None:
     seconds["everything else"] = total - sum(seconds.values())
     print(f"{characters:,} characters in {total:.1f} s, {characters / total:,.0f} a second")
     for stage, value in seconds.items():
-        print(f"{stage:16} {value / total:6.1%} {1e6 * value / characters:8.2f} µs a character")
+        print(f"{stage:22} {value / total:6.1%} {1e6 * value / characters:8.2f} µs a character")
     if options.json:
         report = {
             "conditions": {**conditions(), "dtype": extractor.model.dtype},  # type: ignore[attr-defined]

@@ -158,6 +158,26 @@ def speed() -> str:
         ratios = (f"**{ratio:.2f}** ({precisions})" for precisions, ratio in kind["ratios"].items())
         tops = ", ".join(f"{value:g} GFLOP/s in {dtype}" for dtype, value in kind["ceiling_gigaflops"].items())
         parts.append("\n".join(rows) + f"\n\nrenshi to the best pipeline: {', '.join(ratios)}. Ceiling: {tops}.")
+    rows = ["| renshi to the best pipeline |" + "".join(f" {precisions} |" for precisions in kind["ratios"])]
+    rows.append("| --- |" + " ---: |" * len(kind["ratios"]))
+    for size, title in (("default", "The model in the package"), ("base", "12×768")):
+        for name, kind in report["sizes"][size].items():
+            cells = "".join(f" {ratio:.2f} |" for ratio in kind["ratios"].values())
+            length = kind["characters"] / kind["documents"]
+            rows.append(f"| {title}, {name} documents (of {length:,.0f} characters) |{cells}")
+    parts.append("\n".join(rows))
+    costs = report["microseconds_per_character"]
+    rows = ["| renshi, microseconds a character | |", "| --- | --- |"]
+    for name, title in (
+        ("by_length", "documents of so many characters"),
+        ("by_number_of_200", "so many of 200 characters"),
+    ):
+        rows.append(f"| {title} | {', '.join(f'{int(number):,}: {cost:g}' for number, cost in costs[name].items())} |")
+    parts.append("\n".join(rows))
+    if peaks := report.get("peak_megabytes"):
+        parts.append(
+            "Peak memory on the mixed documents: " + ", ".join(f"{name} {mb:,} MB" for name, mb in peaks.items()) + "."
+        )
     about = report["conditions"]
     libraries = ", ".join(f"{name} {about[name]}" for name in LIBRARIES if name in about)
     parts.append(

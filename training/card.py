@@ -233,9 +233,21 @@ def calibration() -> str:
     return "\n".join([*rows, "", found])
 
 
+def ablations() -> str:
+    """What each method brings to the model in the package, which goes on learning for a short while."""
+    report = load("continued")
+    rows = ["| variant | micro F1, mean ± sd | seeds | to the base | p |", "| --- | ---: | ---: | ---: | ---: |"]
+    for name, row in sorted(report["variants"].items(), key=lambda item: (item[0] != "base", -item[1]["micro_f1"])):
+        score = f"{row['micro_f1']:.4f}" + (f" ± {row['sd']:.4f}" if row["sd"] is not None else "")
+        against = f"{row['difference']:+.4f} | {row['p']:.3f}" if "difference" in row else " | "
+        rows.append(f"| {name} | {score} | {row['seeds']} | {against} |")
+    return "\n".join(rows)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "summary": summary, "summary-zh": summary_zh, "labels": labels, "roles": roles, "slices": slices, "index": index,
     "speed": speed, "stages": stages, "onnx": onnx, "calibration": calibration,
+    "ablations": ablations,
 }  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from transformers import AutoModelForTokenClassification, pipeline
 
 from renshi import Extractor
 from renshi.labels import LABELS, bio_tags
-from renshi.model import MODEL_FILES, supports_bfloat16
+from renshi.model import MODEL_FILES
 from training.align import bit
 from training.average import AVERAGE_FILE
 from training.config import ConfigError, load_config
@@ -176,7 +176,8 @@ def test_two_processes_have_the_loss_curve_of_one_with_twice_the_batch(
     config_file: Path, tmp_path: Path, methods: list[str]
 ) -> None:
     """`torchrun` over gloo against one process, texts of many lengths, so that the shares hold unlike numbers of tokens.
-    Dropout is off, as every process draws its own; what is left is the rounding of sums."""
+    Dropout is off, as every process draws its own; what is left is the rounding of sums, in float32: bfloat16's, with the
+    steps of adversarial training, grows into another curve within fifty steps."""
     texts = [f"{{省学会|ORG}}{{会长|TITLE}}{{王进龙|PER}}{'出席会议并讲话' * (number % 7)}。" for number in range(33)]
     for number, text in enumerate(texts):
         (tmp_path / f"train/{number}.txt").write_text(text + "\n", encoding="utf-8")
@@ -189,7 +190,7 @@ def test_two_processes_have_the_loss_curve_of_one_with_twice_the_batch(
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     for name, start, tokens in (("two", torchrun, 128), ("one", [], 256)):
         run = tmp_path / name
-        options = [f"output={run}", f"batch_tokens={tokens}", "steps=100", "patience=9", *methods]
+        options = [f"output={run}", f"batch_tokens={tokens}", "steps=100", "patience=9", "dtype=float32", *methods]
         command = [sys.executable, *start, "-m", "training.train", str(config_file), *options]
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
@@ -202,9 +203,8 @@ def test_two_processes_have_the_loss_curve_of_one_with_twice_the_batch(
             assert len(list(last.glob("rng_state_*.pth"))) == 2
     assert len(curves["one"][0]) == 100
     assert curves["one"][0][-1] < curves["one"][0][0] / 4
-    tolerance = 0.03 if supports_bfloat16("cpu") else 1e-4  # it was 2e-7 in float32
     for two, one in zip(curves["two"], curves["one"], strict=True):
-        assert two == pytest.approx(one, rel=tolerance, abs=tolerance)
+        assert two == pytest.approx(one, rel=1e-4, abs=1e-4)  # it was 2e-7
 
 
 def test_what_is_scored_and_kept_is_the_average(config_file: Path) -> None:

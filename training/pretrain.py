@@ -30,17 +30,16 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from transformers import AutoModelForMaskedLM, PreTrainedTokenizerFast
 
-from renshi.model import supports_bfloat16
 from renshi.text import normalize
 from training.config import format_config, main_config
 from training.corpora import HubDataset, corpora_problems, list_corpora, token_arrays
 from training.encoder import RandomEncoder, grow, new_encoder
 from training.ppmi import WarmStart, warm_start
+from training.precision import dtype_problems, uses_bfloat16
 from training.sources import SourceError, read_source
 from training.tokenizer import load_fast_tokenizer
 
 INITS = ("random", "ppmi")
-DTYPES = ("auto", "float32", "bfloat16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,8 +107,7 @@ class PretrainConfig:
             yield f"mask_share: {self.mask_share} is not between 0 and 1"
         if not 0 <= self.traditional_share <= 1:
             yield f"traditional_share: {self.traditional_share} is not between 0 and 1"
-        if self.dtype not in DTYPES:
-            yield f"dtype: {self.dtype!r} is unknown; dtypes are {', '.join(DTYPES)}"
+        yield from dtype_problems(self.dtype)
 
     def _start_problems(self) -> Iterator[str]:
         new = self.base_model == "random"
@@ -253,8 +251,7 @@ class Pretraining:
         self._special = tuple(sorted(tokenizer.all_special_ids))
         self.processes = Processes()
         self._device = self.processes.device
-        bfloat16 = supports_bfloat16(self._device.type) if config.dtype == "auto" else config.dtype == "bfloat16"
-        self._dtype = torch.bfloat16 if bfloat16 else torch.float32
+        self._dtype = torch.bfloat16 if uses_bfloat16(config.dtype, self._device.type) else torch.float32
         self._checkpoint = Path(config.output, "checkpoint.pt")
         model = self._first_model(arrays)
         self.model = model.to(self._device).train()

@@ -47,7 +47,7 @@ from renshi.batches import make_batches
 from renshi.encode import Encoder
 from renshi.extractor import Extractor
 from renshi.labels import LABELS, bio_tags
-from renshi.model import Calibration, pad_rows, supports_bfloat16
+from renshi.model import Calibration, pad_rows
 from training.adversarial import perturbed
 from training.align import Row, align
 from training.augment import Augmentation, Gazetteer, augment
@@ -58,6 +58,7 @@ from training.encoder import RandomEncoder
 from training.evaluate import judge, span_counts
 from training.loss import divergence, partial_label_loss
 from training.metrics import score_of
+from training.precision import dtype_problems, uses_bfloat16
 from training.rates import parameter_groups
 from training.reader import Reader
 from training.sources import FORMATS, Example, SourceError, read_source
@@ -132,9 +133,12 @@ class TrainConfig:
     partial_labels: bool = True
     """False: what a source does not annotate, or is in doubt of, counts as O, as where sets are simply mixed."""
     augment: Augmentation = field(default_factory=Augmentation)
+    dtype: str = "auto"
+    """What the matrices are multiplied in; the weights are float32. ``auto``: ``bfloat16`` where the hardware has it."""
     seed: int = 0
 
     def problems(self) -> Iterator[str]:
+        yield from dtype_problems(self.dtype)
         for name in self.required:
             if not getattr(self, name):
                 yield f"{name}: names no source; add a table [[{name}]] with format and path"
@@ -342,8 +346,8 @@ class LiveModel:
     name = "in training"
     calibration = Calibration()
 
-    def __init__(self, model: Any, tokenizer: PreTrainedTokenizerFast, max_tokens: int) -> None:
-        self._model = model
+    def __init__(self, model: Any, tokenizer: PreTrainedTokenizerFast, max_tokens: int, dtype: str = "auto") -> None:
+        self._model, self._dtype = model, dtype
         self.tokenizer = tokenizer.backend_tokenizer
         self.max_tokens = max_tokens
 
@@ -355,7 +359,7 @@ class LiveModel:
         training = self._model.training
         self._model.eval()
         ids, real = (torch.from_numpy(array).to(self._model.device) for array in pad_rows(rows, pad_id))
-        bfloat16 = supports_bfloat16(self.device)
+        bfloat16 = uses_bfloat16(self._dtype, self.device)
         with torch.inference_mode(), torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=bfloat16):
             logits = self._model(input_ids=ids, attention_mask=real.long()).logits[real]
         self._model.train(training)
@@ -504,7 +508,7 @@ def fit(
         weight_decay=config.weight_decay,
         adam_beta2=0.98,
         use_cpu=device == "cpu",
-        bf16=supports_bfloat16(device),
+        bf16=uses_bfloat16(config.dtype, device),
         eval_strategy="steps",
         eval_steps=-(-config.steps // config.evaluations),
         save_steps=-(-config.steps // config.evaluations),
@@ -533,7 +537,7 @@ def fit(
         data_collator=Collator(tokenizer.pad_token_id, tokenizer.mask_token_id),
         callbacks=[EarlyStoppingCallback(config.patience)],
         batches=batches,
-        reader=Reader(LiveModel(model, tokenizer, config.max_length), labels),
+        reader=Reader(LiveModel(model, tokenizer, config.max_length, config.dtype), labels),
     )
     checkpoint = _last_checkpoint(output / "checkpoints")
     if trainer.average and checkpoint:

@@ -113,11 +113,11 @@ class Bert:
             sizes = _pieces(sum(spaces))
             positions = np.concatenate([np.arange(length) for length in lengths])
             tokens = np.repeat(np.cumsum(spaces) - spaces, lengths) + positions
-            ids, places = np.zeros((2, sum(sizes)), dtype=np.int64)
-            ids[tokens], places[tokens] = np.concatenate(rows), positions
+            ids, position_ids = np.zeros((2, sum(sizes)), dtype=np.int64)
+            ids[tokens], position_ids[tokens] = np.concatenate(rows), positions
             blocks = list(_blocks(lengths, spaces, self._dtype))
             # In the order in which transformers adds them, since sums in bfloat16 are rounded.
-            x = self._words[torch.from_numpy(ids)] + self._type + self._places[torch.from_numpy(places)]
+            x = self._words[torch.from_numpy(ids)] + self._type + self._places[torch.from_numpy(position_ids)]
             pieces = list(self._norm(x).split(sizes))
             for three, dense, first_norm, widen, narrow, second_norm in self._layers:
                 seen = self._attend(_join([three(x) for x in pieces]), blocks).split(sizes)
@@ -185,7 +185,7 @@ def _pieces(tokens: int) -> list[int]:
     half of one, or all there is and small; else in halves of a piece, each half as many as the one before or left out.
 
     oneDNN makes a program for every number of rows that it meets with every weight, half a megabyte in 5 ms, and keeps a
-    thousand of them: with numbers as they come, memory grew for hours. These are 24, and those of small batches. Few
+    thousand of them: with numbers as they come, memory grew for hours. These are 23, and those of small batches. Few
     large pieces, since several threads wait for each other at the end of each, and for what several make to be one again.
     """
     whole, rest = divmod(tokens, _LARGEST_PIECE)

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from renshi.model import ExtractorError, find_model
+from renshi.model import ExtractorError, find_model, read_config
 
 __all__ = ["main", "mean_weights"]
 
@@ -53,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if len(options.models) < 2:
             raise ValueError(f"{options.models[0]}: one model is no soup; give two or more, of runs from one start")
+        if options.output.exists():
+            raise ValueError(f"{options.output}: exists already; name a new folder")
         folders = [find_model(name) for name in options.models]
         for folder in folders[1:]:
             if (folder / "tokenizer.json").read_bytes() != (folders[0] / "tokenizer.json").read_bytes():
@@ -60,14 +62,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     f"{folder}: its tokenizer.json is not that of {folders[0]}; only models of one can be mixed"
                 )
         weights = mean_weights(folders)
-        if options.output.exists():
-            raise ValueError(f"{options.output}: exists already; name a new folder")
+        config = read_config(folders[0])
         options.output.mkdir(parents=True)
     except (ExtractorError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     save_file(weights, options.output / "model.safetensors", metadata={"format": "pt"})
-    config = json.loads((folders[0] / "config.json").read_text(encoding="utf-8"))
     config.pop("calibration", None)
     (options.output / "config.json").write_text(
         json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"

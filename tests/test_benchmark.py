@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from training.config import load_config
 from training.evaluate import Judged, judge
 from training.overlaps import count_overlaps
 from training.reader import Reader
+from training.runs import claimed
 from training.sources import Example, read_source
 from training.tokenizer import build_vocabulary, from_vocabulary
 
@@ -95,6 +97,10 @@ def test_runs_end_to_end_and_goes_on(
     summary = json.loads(results.read_text())["tiny_test"]
     assert (summary["micro_f1"], summary["seeds"], summary["incomplete"]) == (None, 0, "0 of 2 seeds")
 
+    with claimed(SimpleNamespace(output=run / "seed-0")) as is_ours:  # as another process would
+        assert is_ours
+        assert main([*command, "seeds=[0]"]) == 1
+    assert "tiny_test, seed 0: another process is at it" in capsys.readouterr().err
     assert main([*command, "seeds=[0]"]) == 0
     assert {path.name for path in (run / "seed-0").iterdir()} == {
         "model",

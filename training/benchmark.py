@@ -5,7 +5,8 @@
 
 Every seed of a config is a run of its own, in `seed-0/`, `seed-1/` … under the config's output: `model/`, `config.toml`,
 `predictions.jsonl` (text and spans of the test set) and, last, `result.json`. A killed run goes on from its last
-checkpoint when the command is given again, and a finished seed is not repeated. The JSON, by each config's `name`:
+checkpoint when the command is given again, a finished seed is not repeated, and one that another process is at is left
+to it. The JSON, by each config's `name`:
 
     {name: {"micro_f1", "macro_f1": means over the seeds, "sd": of micro F1; null where there are too few,
             "seeds": how many were run, "incomplete": "0 of 3 seeds", only where it is so,
@@ -37,7 +38,7 @@ from renshi.records import Entity
 from training.config import ConfigError, load_config
 from training.evaluate import Judged, judge, span_counts
 from training.metrics import score_of, span_of
-from training.runs import RunError, begin, finish, finished, write_json
+from training.runs import RunError, begin, claimed, finish, finished, write_json
 from training.sources import SOURCES, Example, SourceError, read_source
 from training.train import Source, TrainConfig, fit
 
@@ -222,8 +223,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         summaries: dict[str, Any] = {}
         missing = 0
         for config in configs:
-            run = finished if options.collect else run_seed
-            results = [result for seed in config.seeds if (result := run(config.of_seed(seed)))]
+            for seed in () if options.collect else config.seeds:
+                with claimed(config.of_seed(seed)) as is_ours:
+                    if is_ours:
+                        run_seed(config.of_seed(seed))
+                    else:
+                        print(f"{config.name}, seed {seed}: another process is at it", file=sys.stderr)
+            results = [result for seed in config.seeds if (result := finished(config.of_seed(seed)))]
             missing += len(config.seeds) - len(results)
             summaries[config.name] = summary = summarize(config, results)
             print(f"{config.name}: micro F1 {summary['micro_f1']} ± {summary['sd']}, macro {summary['macro_f1']}, "

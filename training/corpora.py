@@ -21,7 +21,16 @@ from transformers import PreTrainedTokenizerFast
 from renshi.text import normalize
 from training.tokenizer import load_fast_tokenizer
 
-__all__ = ["Corpus", "HubDataset", "corpora_problems", "list_corpora", "paragraphs", "token_arrays", "tokenize_corpus"]
+__all__ = [
+    "Corpus",
+    "HubDataset",
+    "corpora_problems",
+    "documents",
+    "list_corpora",
+    "paragraphs",
+    "token_arrays",
+    "tokenize_corpus",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +116,19 @@ def paragraphs(path: Path) -> Iterator[str]:
         raise ValueError(
             f"{path}: cannot be read to its end as UTF-8 text ({error}); fetch or make it again"
         ) from error
+
+
+def documents(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+    """The documents of a corpus, given as its lines: their numbers from 0, and their paragraphs, stripped."""
+    number, found = 0, list[str]()
+    for line in lines:
+        if stripped := line.strip():
+            found.append(stripped)
+        elif found:
+            yield number, found
+            number, found = number + 1, []
+    if found:
+        yield number, found
 
 
 def _rows(dataset: HubDataset) -> Iterator[str]:

@@ -47,7 +47,7 @@ from renshi.records import Document, Entity, Failure
 from renshi.repeats import NAMES, Evidence
 from renshi.text import Normalized
 from training.config import main_config
-from training.corpora import Corpus, HubDataset, corpora_problems, list_corpora
+from training.corpora import Corpus, HubDataset, corpora_problems, documents, list_corpora
 from training.overlaps import plain, sentences
 from training.runs import RunError, begin, finish, finished
 from training.sources import Example, SourceError, read_native
@@ -227,19 +227,6 @@ def read_never(sources: Sequence[Source], data_root: str) -> Never:
     return Never(texts)
 
 
-def _documents(corpus: Corpus) -> Iterator[tuple[int, list[str]]]:
-    """The documents of a corpus with their numbers from 0, as lists of paragraphs."""
-    number, lines = 0, list[str]()
-    for line in corpus.lines():
-        if stripped := line.strip():
-            lines.append(stripped)
-        elif lines:
-            yield number, lines
-            number, lines = number + 1, []
-    if lines:
-        yield number, lines
-
-
 def _draw(seed: int, *name: object) -> float:
     """In [0, 1), of the seed and a name: independent of what else is drawn."""
     digest = hashlib.blake2b("\n".join(map(str, (seed, *name))).encode(), digest_size=8).digest()
@@ -265,14 +252,14 @@ def choose(
     numbers for each."""
     sizes = [
         (_draw(config.seed, corpus.name, number), sum(map(len, _excerpt(lines, config, 0.0))))
-        for number, lines in _documents(corpus)
+        for number, lines in documents(corpus.lines())
     ]
     total, threshold = 0, 0.0
     for draw, size in sorted(sizes):
         if total >= characters:
             break
         total, threshold = total + size, draw
-    for number, lines in _documents(corpus):
+    for number, lines in documents(corpus.lines()):
         if _draw(config.seed, corpus.name, number) > threshold:
             continue
         if never.shares_sentence("\n".join(lines)):

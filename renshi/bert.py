@@ -176,7 +176,7 @@ def _join(pieces: list[Tensor]) -> Tensor:
 
 _LARGEST_PIECE, _STEP, _SMALLEST_PIECE = 4096, 128, 32
 """Tokens."""
-_ALONE = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256)
+_ALONE = (8, 16, 24, 32, 40, 48, 56, 64, *range(80, 257, 16))
 """The sizes of a batch of a text or two, for whose reader the tokens that stay empty are time to wait."""
 
 

@@ -36,7 +36,7 @@ from renshi.integrations.ray import extract_files
 from renshi.markup import read_markup
 
 ROOT = Path(__file__).parents[1]
-PART_BYTES = 16_000
+PART_BYTES = 200_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from renshi.labels import LABELS
 from renshi.markup import AnnotatedDocument, read_markup
 from renshi.records import Entity
 from training.corpora import documents
@@ -131,3 +132,22 @@ def test_role_lines_stay_in_the_markup_alone(root: Path) -> None:
     assert write(root) == 0
     assert read(root) == 0
     assert list(read_markup(root / "back" / path.name).roles) == []
+
+
+@pytest.mark.parametrize("name", ["train", "test"])
+def test_the_annotations_of_this_repository_hold_no_text(name: str) -> None:
+    path = Path(__file__).parents[1] / f"data/annotations/{name}.jsonl"
+    rows = [row for row in read_annotations(path) if not isinstance(row, StandoffError)]
+    lines = path.read_text(encoding="utf-8")
+    assert len(rows) == lines.count("\n")
+    assert lines.isascii()
+    for row in rows:
+        edges = [edge for start, end, _ in row.spans for edge in (start, end)]
+        assert edges == sorted(edges)
+        assert {label for *_, label in row.spans} <= set(LABELS)
+
+
+def test_no_document_is_in_both_parts() -> None:
+    folder = Path(__file__).parents[1] / "data/annotations"
+    ids = [row.id for path in folder.glob("*.jsonl") for row in read_annotations(path) if isinstance(row, Annotations)]
+    assert len(ids) == len(set(ids))

@@ -1,7 +1,7 @@
 """Annotations of text that belongs to others: what was annotated stands here, the text stays in its corpus.
 
-    python -m training.standoff read data/annotations/news.jsonl runs/annotations --data-root ROOT
-    python -m training.standoff write runs/annotations data/annotations/news.jsonl --data-root ROOT
+    python -m training.standoff read data/annotations/train.jsonl runs/annotations/train --data-root ROOT
+    python -m training.standoff write runs/annotations/train data/annotations/train.jsonl --data-root ROOT
 
 The first command makes a folder of inline markup, which training reads (``format = "markup"``), of the annotations and
 of the corpora under ROOT; the second one makes the annotations of such a folder. A line of the file is one document or an

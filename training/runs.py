@@ -54,6 +54,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 def _lock(folder: Path, timeout: float) -> Any:
     folder.mkdir(parents=True, exist_ok=True)
+    folder = folder.absolute()  # "." has no name
     lock = FileLock(folder.with_name(f".{folder.name}.lock"))  # beside it: what is in the folder is the run's alone
     lock.acquire(timeout=timeout)
     return lock

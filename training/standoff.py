@@ -15,8 +15,8 @@ character offsets are into the paragraphs, joined by line feeds; the first 16 he
 text's UTF-8 bytes tell whether the corpus is the one that was annotated. In the folder the document is
 ``univ_news.txt.xz-01234.txt``.
 
-What cannot be used (no such corpus, another text in it, a span that does not fit) is named with its line; the rest is
-written, and the exit status is 1.
+What cannot be used (no such corpus, another text in it, a span that does not fit) is named with its line or its document;
+the rest is written, and the exit status is 1.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _CORPORA = "corpora"
 
 
 class StandoffError(ValueError):
-    """Annotations that cannot be used; the message names the file and the line."""
+    """Annotations that cannot be used; the message names the file, and the line or the document."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,15 @@ def test_a_span_that_does_not_fit(span: tuple[int, int, str]) -> None:
         join(Annotations(row.corpus, 0, row.paragraphs, row.sha256, [span]), PAGES[0])
 
 
+def test_two_lines_of_one_document(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert write(root) == 0
+    rows = (root / "rows.jsonl").read_text(encoding="utf-8")
+    (root / "rows.jsonl").write_text(rows + rows.replace("[6, 9", "[5, 9"), encoding="utf-8")
+    assert read(root) == 1
+    assert "news.txt.xz-00001: a line before is of the same document" in capsys.readouterr().err
+    assert (root / "back/news.txt.xz-00001.txt").read_text(encoding="utf-8") == MARKED, "the first one is kept"
+
+
 def test_markup_that_is_not_of_the_corpus(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (root / "marked/notes.txt").write_text("x\n", encoding="utf-8")
     (root / "marked/news.txt.xz-00000.txt").write_text("标题改了\n", encoding="utf-8")

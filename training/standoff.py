@@ -151,10 +151,14 @@ def _wanted(data_root: Path, corpus: str, numbers: Iterable[int]) -> dict[int, l
 def read(source: Path, folder: Path, data_root: Path) -> Iterator[StandoffError]:
     """Write the folder of markup; yields what could not be used. Raises OSError."""
     by_corpus: defaultdict[str, list[Annotations]] = defaultdict(list)
+    seen = set[str]()
     for row in read_annotations(source):
         if isinstance(row, StandoffError):
             yield row
+        elif row.id in seen:
+            yield StandoffError(f"{source}, {row.id}: a line before is of the same document; make one line of both")
         else:
+            seen.add(row.id)
             by_corpus[row.corpus].append(row)
     folder.mkdir(parents=True, exist_ok=True)
     for corpus, rows in by_corpus.items():

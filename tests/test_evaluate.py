@@ -12,7 +12,7 @@ from renshi.extractor import Extractor
 from renshi.labels import LABELS
 from renshi.markup import parse_markup
 from renshi.records import Document, Entity, EventType, Failure, Record, Role
-from training.evaluate import evaluate, is_damaged, is_traditional, judge, main, worst_documents
+from training.evaluate import evaluate, is_damaged, is_traditional, judge, main, with_roles, worst_documents
 from training.sources import Example
 
 MARKED = [
@@ -146,6 +146,12 @@ def test_a_total_scores_roles_only_where_they_are_annotated(judged: list) -> Non
     assert both["spans"]["PER"]["support"] == alone["spans"]["PER"]["support"] + 1
     assert both["spans"]["TITLE"] == alone["spans"]["TITLE"]
     assert (both["roles"], both["event_types"]) == (alone["roles"], alone["event_types"])
+    full = Example("x", "王进龙会长", record.entities, (), EVERYTHING)  # annotated whole, but for roles
+    without = judge(Reader({"x": record}), [full])  # type: ignore[arg-type]
+    assert "roles" not in evaluate(without, {}, samples=0)
+    both = evaluate([*judged, *without], {}, samples=0, roles_of=[*with_roles(judged), *with_roles(without)])
+    assert both["spans"]["TITLE"]["support"] == alone["spans"]["TITLE"]["support"] + 1
+    assert both["roles"] == alone["roles"]
 
 
 def test_the_worst_documents_come_first_escaped_with_their_differences_marked(judged: list) -> None:

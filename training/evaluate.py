@@ -21,7 +21,7 @@ annotates are scored. Prints tables; exit status 1 where a document failed, 2 wh
      "compared": {"model", "f1", "p"}}
 
 Intervals are 95 %, by bootstrap over documents. `metrics.confuse` says what the words of the confusion table mean.
-Roles are scored on documents of fully annotated sets, event types where events are annotated. "skipped" counts what a
+Roles are scored on fully annotated sets that state some, event types where events are annotated. "skipped" counts what a
 set's reader left out. "compared", under --compare: the other model's micro F1, and p for "MODEL is better than it".
 """
 
@@ -71,6 +71,7 @@ __all__ = [
     "role_counts",
     "set_names",
     "span_counts",
+    "with_roles",
     "worst_documents",
 ]
 
@@ -289,11 +290,25 @@ def _all_span_counts(judged: Sequence[Judged], annotated: frozenset[str]) -> dic
     return spans
 
 
-def evaluate(judged: Sequence[Judged], seen: dict[str, set[str]], samples: int = 1000, seed: int = 0) -> dict[str, Any]:
-    """The report of one or more data sets, as the module's docstring lays it out, without what its reader skipped."""
+def with_roles(judged: Sequence[Judged]) -> Sequence[Judged]:
+    """The documents of a set on which roles can be scored: none where it states no role,
+    and every one found would count as wrong."""
+    full = [item for item in judged if item.example.annotated >= set(LABELS)]
+    return full if any(item.example.roles for item in full) else ()
+
+
+def evaluate(
+    judged: Sequence[Judged],
+    seen: dict[str, set[str]],
+    samples: int = 1000,
+    seed: int = 0,
+    roles_of: Sequence[Judged] | None = None,
+) -> dict[str, Any]:
+    """The report of one or more data sets, as the module's docstring lays it out, without what its reader skipped.
+    Roles are scored on `roles_of`: the `with_roles` of each set, which for a single one is the default."""
+    roles_of = with_roles(judged) if roles_of is None else roles_of
     annotated = frozenset[str]().union(*(item.example.annotated for item in judged))
     with_events = [item for item in judged if any(map(event_type, item.example.annotated))]
-    with_roles = [item for item in judged if item.example.annotated >= set(LABELS)]
     report: dict[str, Any] = {
         "documents": len(judged),
         "characters": sum(len(item.example.text) for item in judged),
@@ -304,8 +319,8 @@ def evaluate(judged: Sequence[Judged], seen: dict[str, set[str]], samples: int =
     }
     if with_events:
         report["event_types"] = event_type_scores(with_events)
-    if any(item.example.roles for item in with_roles):
-        report["roles"] = {name: _row(counts, samples, seed) for name, counts in role_counts(with_roles).items()}
+    if roles_of:
+        report["roles"] = {name: _row(counts, samples, seed) for name, counts in role_counts(roles_of).items()}
     return report
 
 
@@ -502,9 +517,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(width=110)
     report: dict[str, Any] = {**_conditions(extractor, options), "sets": {}}
     everything: list[Judged] = []
+    roles_of: list[Judged] = []
     for name, data in sets.items():
         judged = judge(extractor, data.examples)
         everything += judged
+        roles_of += with_roles(judged)
         result = evaluate(judged, seen, options.bootstrap, options.seed) | {"skipped": data.skipped}
         if other:
             ours = span_counts(judged)
@@ -512,7 +529,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report["sets"][name] = result
         print_report(name, result, console)
     if len(sets) > 1:
-        report["total"] = evaluate(everything, seen, options.bootstrap, options.seed)
+        report["total"] = evaluate(everything, seen, options.bootstrap, options.seed, roles_of)
         print_report("total", report["total"], console)
     if options.json:
         text = json.dumps(report, indent=1, sort_keys=True, ensure_ascii=False)

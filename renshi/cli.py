@@ -108,7 +108,8 @@ Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")]
 
 @app.command(
     epilog="Exit status: 0 all read; 1 some document failed, the others are written; 2 the command was wrong or OUT could "
-    "not be written; 130 ^C; 141 the reader of the output went away; 143 SIGTERM.",
+    "not be written; 70 a fault of renshi; 129 the terminal went away; 130 ^C; 141 the reader of the output went away; "
+    "143 SIGTERM.",
     no_args_is_help=False,
 )
 def extract(

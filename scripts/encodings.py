@@ -1,6 +1,6 @@
 """How sure `--encoding auto` is: texts cut to a few bytes, in each encoding; recognized, refused, or wrong.
 
-    python -m scripts.encodings ../shared/data/corpora/*.txt.xz --json results/encodings.json
+    python -m scripts.encodings ROOT/corpora/*.txt.xz --json results/encodings.json
 
 Any UTF-8 text files, plain or .xz, a paragraph a line. Beside it charset-normalizer, where it is installed. A text
 that an encoding cannot hold is passed over in it. (The table of common characters was counted over xwlb and tw_president:

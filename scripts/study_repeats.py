@@ -1,6 +1,6 @@
 """What `renshi.repeats` brings, and what its two constants do: the network reads once, the rest is done for each pair.
 
-    python -m scripts.study_repeats ../shared/data/annotated/real/dev data/original/test [--model MODEL] [--json FILE]
+    python -m scripts.study_repeats ROOT/annotated/real/dev data/original/test [--model MODEL] [--json FILE]
 
 Strict micro F1 end to end, with p for "better with them" by paired bootstrap over documents; and of the mentions that are
 there with repeats and not without, how many are right, beside the mean of their scores. The constants were chosen on the

@@ -16,14 +16,15 @@ from huggingface_hub.repocard_data import model_index_to_eval_results
 
 from renshi import Extractor, ExtractorError, Record
 from renshi.labels import LABELS
-from renshi.model import MODEL_FILES
+from renshi.model import MODEL_FILES, PACKAGED_MODEL
 from tests.conftest import make_model
 from tests.hub_server import TOKEN, HubServer, serving
 from tests.test_extractor import PAGES
-from training.publish import CHECKSUMS, PUBLISHED, PublishError, card_problems, main, prepare, upload
+from training.publish import CHECKSUMS, PUBLISHED, PublishError, card_problems, main, pictures, prepare, upload
 
 ROOT = Path(__file__).parents[1]
 REPO = "kong/renshi-tiny"
+PICTURE = "images/f1.png"
 CARD = """---
 language: zh
 license: apache-2.0
@@ -33,7 +34,8 @@ pipeline_tag: token-classification
 
 # Tiny
 
-See [the guidelines](docs/guidelines.md), [the configuration](config.json), [the Hub](https://huggingface.co).
+See [the guidelines](docs/guidelines.md), [docs/labels.md](docs/labels.md#titles), [the configuration](config.json), [the Hub](https://huggingface.co).
+![F1](images/f1.png) ![Elsewhere](https://example.org/a.png)
 `pipeline("token-classification", model="FOLDER")`
 """
 
@@ -42,6 +44,8 @@ See [the guidelines](docs/guidelines.md), [the configuration](config.json), [the
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = make_model(tmp_path_factory.mktemp("tiny") / "model")
     (made / "README.md").write_text(CARD, encoding="utf-8")
+    (made / "images").mkdir()
+    (made / PICTURE).write_bytes(b"a picture")
     return made
 
 
@@ -84,19 +88,24 @@ def spans(record: object) -> list[tuple[int, int, str]]:
 
 def test_the_folder_holds_the_documented_files(dry: Path) -> None:
     files = {path.relative_to(dry).as_posix() for path in dry.rglob("*") if path.is_file()}
-    assert files == set(PUBLISHED)
+    assert files == {*PUBLISHED, PICTURE}
+    assert (dry / PICTURE).read_bytes() == b"a picture"
     assert (dry / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
 
 
 def test_the_checksums_are_right(dry: Path) -> None:
     rows = [line.split("  ") for line in (dry / CHECKSUMS).read_text(encoding="utf-8").splitlines()]
-    assert {name for _, name in rows} == set(PUBLISHED) - {CHECKSUMS}
+    assert {name for _, name in rows} == {*PUBLISHED, PICTURE} - {CHECKSUMS}
     assert all(hashlib.sha256((dry / name).read_bytes()).hexdigest() == digest for digest, name in rows)
 
 
 def test_the_card_reads_right_outside_the_repository(dry: Path) -> None:
     text = (dry / "README.md").read_text(encoding="utf-8")
-    assert "See the guidelines (`docs/guidelines.md` in renshi's repository), [the configuration](config.json)" in text
+    assert (
+        "See the guidelines (`docs/guidelines.md` in renshi's repository), docs/labels.md, [the configuration](config.json)"
+        in text
+    )
+    assert "![F1](images/f1.png)" in text
     assert "[the Hub](https://huggingface.co)" in text
     assert f'model="{REPO}"' in text
     figures = json.loads((dry / "onnx/parity.json").read_text(encoding="utf-8"))["files"]
@@ -115,6 +124,9 @@ def test_a_full_folder_is_not_written_into(folder: Path, dry: Path, capsys: pyte
 def test_the_packaged_models_card_is_good() -> None:
     text = (ROOT / "model_card.md").read_text(encoding="utf-8")
     assert list(card_problems(text)) == []
+    shown, missing = pictures(text, PACKAGED_MODEL)
+    assert shown
+    assert not missing
     head = ModelCard(text).data.to_dict()
     name, results = model_index_to_eval_results(head["model-index"])
     assert name == "renshi-default"
@@ -152,6 +164,10 @@ def test_a_model_without_a_good_card_is_not_published(tmp_path: Path) -> None:
     (made / "README.md").write_text(CARD.replace("license: apache-2.0\n", ""), encoding="utf-8")
     with pytest.raises(PublishError, match=r"README.md: says no license"):
         prepare(str(made), tmp_path / "out")
+    (tmp_path / "secret.png").write_bytes(b"")
+    (made / "README.md").write_text(CARD.replace(PICTURE, "../secret.png"), encoding="utf-8")
+    with pytest.raises(PublishError, match=r"README.md: shows ../secret.png, which is not there"):
+        prepare(str(made), tmp_path / "out")
 
 
 # ── there and back ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -167,7 +183,7 @@ def test_published_and_read_back(
     assert repo.private
     assert {
         name: hashlib.sha256(content).hexdigest() for name, content in uploaded.items() if name != ".gitattributes"
-    } == {name: hashlib.sha256((dry / name).read_bytes()).hexdigest() for name in PUBLISHED}, (
+    } == {name: hashlib.sha256((dry / name).read_bytes()).hexdigest() for name in (*PUBLISHED, PICTURE)}, (
         "what --dry-run writes is what is uploaded, to the byte"
     )
     assert "model.safetensors" not in repo.commits[repo.branches["main"]]
@@ -219,7 +235,11 @@ def test_publishing_again_uploads_nothing_twice(hub: HubServer, dry: Path) -> No
     upload(dry, REPO)
     assert not [path for method, path in hub.requests if method == "PUT"]
     assert len(hub.objects) == objects
-    assert {sibling.rfilename for sibling in HfApi().model_info(REPO).siblings or ()} == {*PUBLISHED, ".gitattributes"}
+    assert {sibling.rfilename for sibling in HfApi().model_info(REPO).siblings or ()} == {
+        *PUBLISHED,
+        PICTURE,
+        ".gitattributes",
+    }
 
 
 def test_without_a_token_the_command_says_how_to_log_in(

@@ -9,11 +9,12 @@ and ``# end``). `BLOCKS` says what each is made of: the reports that `training.e
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def summary(
 
 def summary_zh() -> str:
     """`summary` in Chinese."""
-    return summary(SETS_ZH, "微平均 F1（95 % 区间） | 人物 | 职务 | 机构 | 事件 | 任职关系（自文本）")
+    return summary(SETS_ZH, "微平均 F1（95 % 区间） | 人物 | 职务 | 机构 | 事件 | 任职关系（从原文预测）")
 
 
 def _sets() -> list[tuple[str, Results]]:
@@ -263,17 +264,20 @@ def render(text: str, blocks: dict[str, Callable[[], str]] = BLOCKS) -> str:
     return _BLOCK.sub(made, text)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="change nothing; status 1 where something would change")
+    check = parser.parse_args(arguments).check
     stale = []
     for path in FILES:
         text = path.read_text(encoding="utf-8")
         if render(text) != text:
             stale.append(path.name)
-            if "--check" not in sys.argv:
+            if not check:
                 path.write_text(render(text), encoding="utf-8")
-    if "--check" not in sys.argv:
+    if not check:
         shutil.copyfile(CARD, PACKAGED_MODEL / "README.md")  # the model folder bears its card
-    if "--check" in sys.argv and stale:
+    if check and stale:
         print(f"{', '.join(stale)}: differs from results/; run python -m training.card", file=sys.stderr)
         return 1
     return 0

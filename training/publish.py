@@ -27,14 +27,15 @@ from training.card import onnx, render
 from training.export import DATA, PARITY, export_and_measure
 from training.sources import SourceError
 
-__all__ = ["CHECKSUMS", "PUBLISHED", "PublishError", "card_problems", "prepare", "upload"]
+__all__ = ["CHECKSUMS", "PUBLISHED", "PublishError", "card_problems", "pictures", "prepare", "upload"]
 
 ROOT = Path(__file__).parents[1]
 CHECKSUMS = "SHA256SUMS"
 PUBLISHED = (*MODEL_FILES, *ONNX_FILES.values(), PARITY, "README.md", "LICENSE", CHECKSUMS)
-"""The files of a published model, each by its path in the repository."""
+"""The files of a published model, each by its path in the repository; the card's pictures (`pictures`) come to them."""
 
 _LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)")
+_PICTURE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
 _SHORT_TEXT = 500
 
 
@@ -43,28 +44,32 @@ class PublishError(ValueError):
 
 
 def prepare(model: str, target: Path, repo_id: str | None = None, data: Sequence[str] = (DATA,)) -> None:
-    """Write the files of `PUBLISHED` into the empty folder `target`.
+    """Write the files of `PUBLISHED`, and the card's pictures, into the empty folder `target`.
 
     Raises:
         ExtractorError, SourceError, OSError: The model or the data cannot be read, or `target` not written.
-        PublishError: The card is missing, or its head is wrong.
+        PublishError: The card is missing, its head is wrong, or a picture of it is not there.
     """
     folder = find_model(None if model == "default" else model)
     card = folder / "README.md"
     if not card.is_file():
         raise PublishError(f"{folder}: lacks README.md, the card; training.train writes one")
     text = card.read_text(encoding="utf-8")
-    if problems := list(card_problems(text)):
+    shown, missing = pictures(text, folder)
+    if problems := [*card_problems(text), *(f"shows {place}, which is not there" for place in missing)]:
         raise PublishError("\n".join(f"{card}: {problem}" for problem in problems))
     target.mkdir(parents=True, exist_ok=True)
     if any(target.iterdir()):
         raise OSError(f"{target}: is not empty; name a new folder")
     for name in MODEL_FILES:
         shutil.copyfile(folder / name, target / name)
+    for place, found in shown.items():
+        (target / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(found, target / place)
     report = export_and_measure(model, target, data)
     (target / "README.md").write_text(_for_the_hub(text, report, repo_id), encoding="utf-8")
     shutil.copyfile(ROOT / "LICENSE", target / "LICENSE")
-    sums = (f"{_sha256(target / name)}  {name}\n" for name in PUBLISHED if name != CHECKSUMS)
+    sums = (f"{_sha256(target / name)}  {name}\n" for name in (*PUBLISHED, *shown) if name != CHECKSUMS)
     (target / CHECKSUMS).write_text("".join(sums), encoding="utf-8")
 
 
@@ -73,6 +78,21 @@ def _sha256(path: Path) -> str:
 
 
 # ── the card ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def pictures(text: str, folder: Path) -> tuple[dict[str, Path], list[str]]:
+    """The pictures that a card shows by a relative path, and where each lies: in the model's folder or, for the card of this
+    repository, here; and those that lie nowhere below either."""
+    found, missing = dict[str, Path](), list[str]()
+    for place in _PICTURE.findall(text):
+        if "://" in place:
+            continue
+        for base in (folder, ROOT):
+            if (base / place).is_file() and (base / place).resolve().is_relative_to(base.resolve()):
+                found.setdefault(place, base / place)
+        if place not in found:
+            missing.append(place)
+    return found, missing
 
 
 def card_problems(text: str) -> Iterator[str]:
@@ -113,7 +133,7 @@ def _for_the_hub(text: str, report: dict[str, Any], repo_id: str | None) -> str:
         name, place = match.groups()
         if "://" in place or place.startswith("#") or (place in PUBLISHED and place != "README.md"):
             return match[0]
-        return name if name == place else f"{name} (`{place}` in renshi's repository)"
+        return name if name == place.split("#")[0] else f"{name} (`{place}` in renshi's repository)"
 
     if "<!-- results: onnx -->" not in text:
         text = f"{text.rstrip()}\n\n## ONNX\n<!-- results: onnx -->\n<!-- end -->\n"
@@ -172,7 +192,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _list(folder: Path) -> None:
-    for name in PUBLISHED:
+    others = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {*PUBLISHED}
+    for name in (*PUBLISHED, *sorted(others)):
         print(f"{(folder / name).stat().st_size:>12,}  {name}")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import functools
+import math
 import os
 import signal
 import sys
@@ -10,7 +12,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -21,6 +23,7 @@ import typer
 
 from renshi.inputs import Skipped, is_pattern, takes
 from renshi.records import Document, Failure, Record
+from renshi.streams import PACKINGS
 
 if TYPE_CHECKING:
     from renshi.extractor import Extractor
@@ -34,6 +37,7 @@ FAILED, USAGE, FAULT, INTERRUPTED, BROKEN_PIPE = 1, 2, 70, 130, 141
 _SIGNAL = 128
 """Ended by a signal, the status is this and the signal's number, as shells have it: 143 for SIGTERM, 129 for SIGHUP."""
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _SHOWN_FAILURES = 20
 
 app = typer.Typer(
@@ -91,6 +95,9 @@ Quiet = Annotated[
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", callback=_set("verbose"), help="Say which model runs where, and how fast.")
 ]
+VerboseWithoutModel = Annotated[
+    bool, typer.Option("--verbose", "-v", callback=_set("verbose"), help="Say how much was carried over, and how fast.")
+]
 Debug = Annotated[bool, typer.Option("--debug", callback=_set("debug"), help="Show the traceback of an error.")]
 ModelName = Annotated[
     str | None,
@@ -104,6 +111,12 @@ IdColumn = Annotated[
     str | None, typer.Option(metavar="NAME", help="The same for the document's id. Default: id, if there is one.")
 ]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")]
+
+
+def _finite(value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is no size; give a number, such as 1")
+    return value
 
 
 @app.command(
@@ -200,25 +213,47 @@ def extract(
         int | None,
         typer.Option(metavar="N", min=1, help="Models in the Ray cluster. Default: as many as it has room for."),
     ] = None,
-    actor_cpus: Annotated[float, typer.Option(metavar="X", min=0, help="Cores of one of them, its threads.")] = 1,
-    actor_gpus: Annotated[float, typer.Option(metavar="X", min=0, help="GPUs of one of them.")] = 0,
+    actor_cpus: Annotated[
+        float | None,
+        typer.Option(metavar="X", min=0, callback=_finite, help="Cores of one of them, its threads. Default: 1."),
+    ] = None,
+    actor_gpus: Annotated[
+        float | None, typer.Option(metavar="X", min=0, callback=_finite, help="GPUs of one of them. Default: 0.")
+    ] = None,
     part_mb: Annotated[
-        float, typer.Option(metavar="X", min=0.001, help="Engine ray: MiB of input in one part of the folder.")
-    ] = 16,
+        float | None,
+        typer.Option(
+            metavar="X",
+            min=0.001,
+            callback=_finite,
+            help="Engine ray: MiB of input in one part of the folder. Default: 16.",
+        ),
+    ] = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """Read persons, titles, organizations, events and roles in documents."""
     names = _inputs(files)
+    _check_names([output])
     options: dict[str, Any] = {"revision": revision, "backend": backend, "device": device, "dtype": dtype}
     options |= {"batch_tokens": batch_tokens, "min_score": min_score}
     reading = _Reading(names, encoding, text_column, id_column)
-    if _is_ray(engine, output, format, address=address, actors=actors):
+    of_ray = {
+        "address": address,
+        "actors": actors,
+        "actor-cpus": actor_cpus,
+        "actor-gpus": actor_gpus,
+        "part-mb": part_mb,
+    }
+    if _is_ray(engine, output, format, of_ray):
+        if part_documents:
+            raise _fail("--part-documents goes with --engine local; the parts of ray are measured by --part-mb")
         _check_encoding(encoding)
         _check_not_an_input(Path(str(output)), names)
-        cluster: dict[str, Any] = {"address": address, "actors": actors, "cpus": actor_cpus, "gpus": actor_gpus}
-        cluster |= {"resume": resume, "part_bytes": int(part_mb * (1 << 20))}
+        cpus, gpus = 1.0 if actor_cpus is None else actor_cpus, actor_gpus or 0.0
+        cluster: dict[str, Any] = {"address": address, "actors": actors, "cpus": cpus, "gpus": gpus}
+        cluster |= {"resume": resume, "part_bytes": int((part_mb or 16) * (1 << 20))}
         with _ending(output, in_parts=True):
             raise typer.Exit(_extract_on_ray(reading, str(output), model, **cluster, **options))
     _check_encoding(encoding)
@@ -259,20 +294,22 @@ def convert(
         str | None, typer.Option("--to", metavar="FORMAT", help="Of OUTPUT. Default: as its suffix says.")
     ] = None,
     quiet: Quiet = False,
-    verbose: Verbose = False,
+    verbose: VerboseWithoutModel = False,
     debug: Debug = False,
 ) -> None:
-    """Turn annotated documents into another tool's format: markup, records, labelstudio, doccano, brat, conll, docbin.
+    """Turn annotated documents into another tool's format: markup, records, labelstudio, doccano, brat, conll, docbin; or,
+    to look at them, into html, csv, xlsx or text.
 
     What the other format cannot hold is counted and told.
     """
     from renshi.interchange import Report, guess_format, read
 
+    _check_names([source, target])
     output = None if target == "-" else target
     with _ending(output):
         report = Report()
-        items = read(source, from_format or guess_format(source), report)
-        writer_name = to_format or guess_format(target)
+        items = read(source, from_format or guess_format(source, "--from"), report)
+        writer_name = to_format or _to_look_at(target) or guess_format(target, "--to")
         _check_output(output, [source], writer_name)
         raise typer.Exit(_write_all(items, output, writer_name, report))
 
@@ -288,14 +325,15 @@ def suggest(
         str | None, typer.Option("--output", "-o", metavar="OUT", help="File or new folder. Default: standard output.")
     ] = None,
     format: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--format",
             "-f",
             metavar="NAME",
-            help="table, jsonl, or a format of convert: the documents, annotated by the model, to correct.",
+            help="table or jsonl: the list; or, for its documents as the model reads them, to correct, a format of extract. "
+            "Default: as OUT's suffix says, else table.",
         ),
-    ] = "table",
+    ] = None,
     model: Annotated[str | None, typer.Option("--model", "-m", metavar="NAME", help="Model folder or Hub id.")] = None,
     device: Device = "auto",
     encoding: Annotated[str, typer.Option(metavar="NAME", help="Encoding of .txt files, as for extract.")] = "auto",
@@ -309,7 +347,10 @@ def suggest(
     from renshi import suggest as suggesting
 
     names = _inputs(files)
-    writer_name = "text" if format in suggesting.FORMATS else _format(format, output)
+    _check_names([output])
+    suffix = Path(output).suffix.lower().lstrip(".") if output else ""
+    format = format or ("table" if suffix in ("", "txt") else suffix)
+    writer_name = "text" if format in suggesting.FORMATS else _format(format, output, also=suggesting.FORMATS)
     _check_output(output, names, writer_name)
     _check_encoding(encoding)
     with _ending(output):
@@ -318,6 +359,9 @@ def suggest(
         suggestions = suggesting.suggest(_load(model, device=device), documents, number, failures.append)
         for failure in failures[:_SHOWN_FAILURES]:
             typer.echo(f"renshi: {failure.message}", err=True)
+        if len(failures) > _SHOWN_FAILURES:
+            hidden = len(failures) - _SHOWN_FAILURES
+            typer.echo(f"renshi: {len(failures)} documents failed ({hidden} not shown here)", err=True)
         if format in suggesting.FORMATS:
             with _open_output(output, writer_name) as stream:
                 stream.writelines(suggesting.FORMATS[format](suggestions))
@@ -332,11 +376,18 @@ def suggest(
 
 def main() -> None:
     """Entry point of the console script."""
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure:  # help, versions and the like; records say for themselves what they are written in
+        reconfigure(errors="backslashreplace")
     try:
         app(prog_name="renshi")
     except Exception as error:
         if _manners.debug:
             raise
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            _drop_output()
+            typer.echo(f"renshi: standard output could not be written ({error.strerror})", err=True)
+            raise SystemExit(USAGE) from None
         message = (
             f"renshi: {type(error).__name__}: {error}\nrenshi: this is a fault of renshi; --debug shows where it arose"
         )
@@ -404,8 +455,9 @@ def info(
     """Show the model, its labels, and the device and precision that would be chosen, and why."""
     from renshi.info import describe
 
-    for what, how in describe(_load(model, revision=revision, backend=backend, device=device, dtype=dtype)):
-        typer.echo(f"{what:<10} {how}")
+    with _ending(None):
+        for what, how in describe(_load(model, revision=revision, backend=backend, device=device, dtype=dtype)):
+            typer.echo(f"{what:<10} {how}")
 
 
 @app.command(epilog=r'Example: renshi serve --port 8000. Needs: pip install "renshi\[app]".', no_args_is_help=False)
@@ -419,7 +471,8 @@ def serve(
     device: Device = "auto",
     dtype: Annotated[str, typer.Option(metavar="NAME", help="auto, float32, bfloat16 or float16.")] = "auto",
     max_mb: Annotated[
-        float, typer.Option(metavar="X", min=0.001, help="Megabytes that a file or a pasted text may have.")
+        float,
+        typer.Option(metavar="X", min=0.001, callback=_finite, help="Megabytes that a file or a pasted text may have."),
     ] = 20,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -436,8 +489,11 @@ def serve(
 
     try:
         run(extractor, host=host, port=port, max_mb=max_mb, started=started)
-    except OSError as error:
-        raise _fail(f"{host}:{port} cannot be listened on ({error}); choose another with --host and --port") from error
+    except OSError as error:  # Gradio's words are about a range of ports and a variable of its own
+        raise _fail(
+            f"{host}:{port} cannot be listened on: another program does, or it is no address of this machine; choose "
+            "another with --host and --port"
+        ) from error
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
 
@@ -456,15 +512,34 @@ def _drop_output() -> None:
 
 def _inputs(files: list[str] | None) -> list[str]:
     if files:
+        _check_names(files)
+        if files.count("-") > 1:
+            raise _fail("- is there twice, and standard input can be read once; name it once")
         return files
     raise _fail("no file was given; name files or folders, or - for standard input: renshi extract page.txt")
 
 
-def _format(name: str | None, output: str | None) -> str:
+def _check_names(names: Iterable[str | None]) -> None:
+    if "" in names:
+        raise _fail(
+            "a name is empty, as where a variable of the shell is not set; name a file or folder, or leave it out"
+        )
+
+
+def _to_look_at(target: str) -> str | None:
+    """The format that is written only, if a file's suffix tells one."""
+    from renshi.writers import FORMATS
+
+    suffix = Path(target).suffix.lower().lstrip(".")
+    return suffix if suffix in FORMATS and suffix != "jsonl" else None
+
+
+def _format(name: str | None, output: str | None, also: Iterable[str] = ()) -> str:
     from renshi.interchange import FORMATS as INTERCHANGE
     from renshi.writers import FORMATS
 
     formats = [*FORMATS, *(format for format in INTERCHANGE if format != "records")]  # records are jsonl
+    known = dict.fromkeys([*also, *formats])
     chosen = name or (Path(output).suffix.lower().lstrip(".") if output else "jsonl")
     if chosen in formats:
         package = FORMATS[chosen].package if chosen in FORMATS else None
@@ -472,8 +547,8 @@ def _format(name: str | None, output: str | None) -> str:
             raise _fail(f'format {chosen} needs the package {package}: pip install "renshi[app]"')
         return chosen
     if name:
-        raise _fail(f"format {name!r} is unknown; formats are {', '.join(formats)}")
-    raise _fail(f"{output}: its suffix names no format; formats are {', '.join(formats)}: say which with --format")
+        raise _fail(f"format {name!r} is unknown; formats are {', '.join(known)}: say which with --format")
+    raise _fail(f"{output}: its suffix names no format; formats are {', '.join(known)}: say which with --format")
 
 
 def _is_folder(writer_name: str) -> bool:
@@ -487,12 +562,14 @@ def _check_output(output: str | None, names: list[str], writer_name: str) -> Non
         from renshi.interchange.folder import check_folder
 
         if output is None:
-            raise _fail(f"{writer_name} is a folder; name one with --output")
+            raise _fail(f"{writer_name} is a folder, which standard output cannot hold; name a new one to write")
         check_folder(output)
         return
     if output is None:
         return
     path = Path(output)
+    if path.suffix.lower() in PACKINGS:
+        raise _fail(f"{output}: nothing is packed here; write {path.stem}, and pack it afterwards")
     try:
         if path.is_dir():
             raise _fail(f"{output}: is a folder; name a file in it, such as {path.as_posix()}/records.jsonl")
@@ -523,7 +600,7 @@ def _check_encoding(encoding: str) -> None:
         raise _fail(f"encoding {encoding!r} is unknown; such as utf-8, gb18030, big5") from None
 
 
-def _is_ray(engine: str, output: str | None, format: str | None, **of_ray: Any) -> bool:
+def _is_ray(engine: str, output: str | None, format: str | None, of_ray: Mapping[str, Any]) -> bool:
     """Whether a Ray cluster does the work; what does not go with the engine is refused."""
     if engine not in ("local", "ray"):
         raise _fail(f"engine {engine!r} is unknown; engines are local, ray")
@@ -554,7 +631,7 @@ def _extract_on_ray(reading: _Reading, output: str, model: str | None, **options
     for message in result.messages:
         typer.echo(f"renshi: {message}", err=True)
     _say_skipped(skipped)
-    if _manners.verbose:
+    if _manners.verbose and not _manners.quiet:
         typer.echo(f"renshi: {result.documents - result.failed:,} records in {result.parts:,} parts", err=True)
     if result.failed:
         _say_failed(result.failed, result.documents, len(result.messages))
@@ -564,11 +641,12 @@ def _extract_on_ray(reading: _Reading, output: str, model: str | None, **options
 def _load(model: str | None, **options: Any) -> Extractor:
     from renshi.extractor import Extractor, ExtractorError
 
+    _check_names([model])
     try:
         extractor = Extractor.from_pretrained(model, **options)
     except ExtractorError as error:
         raise _fail(str(error)) from error
-    if _manners.verbose:
+    if _manners.verbose and not _manners.quiet:
         from renshi.info import describe
 
         for what, how in describe(extractor):
@@ -649,7 +727,7 @@ class _Told:
             self._characters += len(item.text)
 
     def sum_up(self) -> None:
-        if _manners.verbose:
+        if _manners.verbose and not _manners.quiet:
             seconds = max(time.monotonic() - self._started, 1e-9)
             speed = f"{self._characters:,} characters in {seconds:.1f} s, {self._characters / seconds:,.0f} a second"
             typer.echo(f"renshi: {self.records - self._before[0]:,} records, {speed}", err=True)
@@ -695,8 +773,10 @@ def _write_parts(
         "id_column": reading.id_column,
         "part_documents": size,
     }
+    begun = False
     try:
         with open_run(output, resume) as run:
+            begun = True
             inputs = describe_inputs(reading.names)
             extractor = load()
             run.begin({"inputs": inputs, "options": options, **describe_model(extractor)})
@@ -720,10 +800,8 @@ def _write_parts(
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             raise
-        raise _fail(
-            f"{output}: could not be written ({error.strerror or error}); what is finished there stays, and --resume goes "
-            "on with it"
-        ) from error
+        rest = "; what is finished there stays, and --resume goes on with it" if begun else "; name another folder"
+        raise _fail(f"{output}: could not be written ({error.strerror or error}){rest}") from error
 
 
 @contextmanager

@@ -12,9 +12,10 @@ from __future__ import annotations
 import os
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,10 +70,10 @@ class Extractor:
     """Whether names that a document has elsewhere are looked for (`renshi.repeats`); a public set has other labels."""
 
     def __init__(self, model: Model, *, batch_tokens: int | None = None, min_score: float | None = None) -> None:
-        if batch_tokens is not None and batch_tokens < 1:
-            raise ExtractorError(f"batch_tokens {batch_tokens} is not a positive number of tokens")
-        if min_score is not None and not 0.0 <= min_score <= 1.0:
-            raise ExtractorError(f"min_score {min_score} is not between 0 and 1")
+        if batch_tokens is not None and (not isinstance(batch_tokens, int) or batch_tokens < 1):
+            raise ExtractorError(f"batch_tokens {batch_tokens!r} is not a positive number of tokens")
+        if min_score is not None and not (isinstance(min_score, (int, float)) and 0 <= min_score <= 1):
+            raise ExtractorError(f"min_score {min_score!r} is not a number between 0 and 1")
         self.model = model
         self.batch_tokens = batch_tokens or _BATCH_TOKENS[model.device.split(":")[0]]
         self.min_score = min_score
@@ -109,8 +110,16 @@ class Extractor:
         Raises:
             ExtractorError: What was asked for cannot be used; the message says what to do.
         """
+        for name, value in (("backend", backend), ("device", device), ("dtype", dtype)):
+            if not isinstance(value, str):
+                raise ExtractorError(
+                    f"{name} {value!r} is a {type(value).__name__}; it is a name, such as 'cpu' for a device"
+                )
         loaded = load_model(model, revision, backend=backend, device=device, dtype=dtype)
         return cls(loaded, batch_tokens=batch_tokens, min_score=min_score)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an Extractor cannot be pickled; load one in each process with Extractor.from_pretrained")
 
     @property
     def model_name(self) -> str:
@@ -126,6 +135,7 @@ class Extractor:
 
         Raises:
             ExtractorError: The model's results are not numbers, as where its weights are too large for float16.
+            TypeError: `documents` are bytes or a mapping, whose parts are no documents.
         """
         for chunk in self._chunks(documents):
             for item, spans, seen in zip(chunk.items, *self._run(chunk), strict=True):
@@ -148,6 +158,10 @@ class Extractor:
         """Chunks, each prepared beside the model's work on the one before. The first one is prepared here: to hand a short
         document to another thread and back took 2 ms of its 13, while the model's threads still held the cores. The
         documents are asked for in the caller's own thread, since not every iterator may be used from another."""
+        if isinstance(documents, (bytes, bytearray, Mapping)):
+            raise TypeError(
+                f"{type(documents).__name__} is no text; extract takes a str, a Document(id, text), or an iterable of them"
+            )
         if isinstance(documents, (str, Document)):
             documents = [documents]
         chunks = _split(_numbered(documents), self.batch_tokens, self.batch_tokens * _CHUNK_BATCHES)
@@ -179,6 +193,9 @@ class Extractor:
     def _prepare(self, document: Document | Failure) -> _Prepared | Failure:
         if isinstance(document, Failure):
             return document
+        if not isinstance(document.id, str):
+            kind = type(document.id).__name__
+            return Failure(str(document.id), "TypeError", f"the id is a {kind}; a document's id is a str")
         if not isinstance(document.text, str):
             kind = type(document.text).__name__
             return Failure(str(document.id), "TypeError", f"the text is a {kind}; a document's text is a str")

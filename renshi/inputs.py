@@ -7,6 +7,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from fnmatch import fnmatch
 from glob import iglob
 from pathlib import Path
 
@@ -142,13 +143,41 @@ def _entries(folder: str, accepts: Callable[[str], bool], skipped: Skipped) -> l
     return [folder + name for name in sorted(names)]
 
 
-def _match(pattern: str, accepts: Callable[[str], bool], skipped: Skipped) -> Iterator[str]:
+def _match(pattern: str, accepts: Callable[[str], bool], skipped: Skipped) -> Iterator[str | Failure]:
     found = []
-    for name in iglob(pattern, recursive=True):  # noqa: PTH207 (Path's takes no pattern that begins with a slash)
-        if _is_folder(name):
-            skipped.counts["folders"] += "**" not in pattern  # else what they hold has been matched itself
+    for name in _deep(pattern, skipped) if "**" in Path(pattern).parts else iglob(pattern):  # noqa: PTH207 (as below)
+        if isinstance(name, Failure):
+            yield name
+        elif _is_folder(name):
+            skipped.counts["folders"] += 1
         elif accepts(name):
             found.append(name)
         else:
             skipped.add(name)
     yield from sorted(set(found))
+
+
+def _deep(pattern: str, skipped: Skipped) -> Iterator[str | Failure]:
+    """The files that a pattern with ``**`` matches. Walked like a folder, since glob follows links, also in a circle."""
+    parts = Path(pattern).parts
+    first = parts.index("**")
+    root, rest = str(Path(*parts[:first])), parts[first:]
+    for folder in iglob(root) if _MAGIC.search(root) else [root]:  # noqa: PTH207 (Path's takes no pattern that begins with a slash)
+        if not _is_folder(folder):
+            continue
+        walked = Skipped()
+        for name in _walk(folder, lambda _: True, walked):
+            if isinstance(name, Failure) or _fits(Path(name).parts[len(Path(folder).parts) :], rest):
+                yield name
+        skipped.counts += walked.counts
+
+
+def _fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether the parts of a path match those of a pattern, of which each ``**`` stands for any number of folders."""
+    if not pattern:
+        return not parts
+    if pattern[0] != "**":
+        return bool(parts) and fnmatch(parts[0], pattern[0]) and _fits(parts[1:], pattern[1:])
+    if len(pattern) == 1:
+        return bool(parts)
+    return any(_fits(parts[start:], pattern[1:]) for start in range(len(parts)))

@@ -167,6 +167,10 @@ def load_model(
 ) -> Model:
     """A model by folder or Hub id (None: the packaged one), run by torch or by ONNX Runtime. Raises `ExtractorError`."""
     name = "renshi-default" if model is None else str(model)
+    if revision is not None and (model is None or Path(model).is_dir()):
+        raise ExtractorError(
+            f"{name}: revision {revision!r} is of a model on the Hub; name one by its id, such as user/name"
+        )
     if backend == "onnx":
         from renshi.onnx_model import OnnxTokenClassifier, onnx_files
 

@@ -18,7 +18,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from itertools import chain, islice
@@ -230,18 +230,31 @@ def _read_manifest(folder: Path, name: str) -> dict[str, Any] | None:
         found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except ValueError as error:
+    except (IsADirectoryError, PermissionError) as error:
+        raise PartsError(
+            f"{name}: its {MANIFEST} cannot be read ({error.strerror}); mend that, or name another folder"
+        ) from error
+    except (ValueError, RecursionError) as error:
         raise PartsError(f"{name}: its {MANIFEST} is not JSON ({error}); name another folder") from error
     rest = ("documents", "failures", "finished", "parts")
     try:
+        _check_numbers(found, "documents", "failures")
         for part in found["parts"]:
             Part(**part)
+            _check_numbers(part, "documents", "failures", "bytes")
         return {
             "settings": {key: value for key, value in found.items() if key not in rest},
             **{k: found[k] for k in rest},
         }
     except (KeyError, TypeError, AttributeError) as error:
         raise PartsError(f"{name}: its {MANIFEST} is not one of renshi; name another folder") from error
+
+
+def _check_numbers(found: Mapping[str, Any], *names: str) -> None:
+    """Raises TypeError."""
+    for name in names:
+        if not isinstance(found[name], int):
+            raise TypeError(f"{name} is {found[name]!r}")
 
 
 def _unharmed(folder: Path, parts: Iterable[Part]) -> Iterator[Part]:
@@ -381,7 +394,10 @@ def _locked(folder: Path, name: str) -> Iterator[None]:
     """The folder as one process's own. The lock is the system's, on a file: it goes with the process, however that ends."""
     path = folder / _LOCK
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except IsADirectoryError as error:
+            raise PartsError(f"{name}: its {_LOCK} is a folder, and not renshi's; name another folder") from error
         try:
             _lock(handle)
             if path.exists() and os.path.samestat(os.fstat(handle), path.stat()):

@@ -38,6 +38,10 @@ class _Unpacked(io.RawIOBase):
 
 
 def _gzip(file: BinaryIO) -> _Unpacked:
+    if not cast(io.BufferedReader, file).peek(
+        1
+    ):  # which Python takes for a file that holds nothing, gzip for a cut one
+        raise ReadError("is damaged or cut short (it has no bytes at all); get or pack it anew")
     return _Unpacked(gzip.GzipFile(fileobj=file), (zlib.error, gzip.BadGzipFile))
 
 

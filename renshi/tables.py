@@ -76,6 +76,8 @@ def read_csv(
         try:
             row = next(rows)
         except StopIteration:
+            if places is None:  # not even a header
+                columns.places([])
             return
         except csv.Error as error:
             yield Failure(place, "CsvError", f"{place}: is not CSV ({_why(error, rows.line_num - before)})")

@@ -6,9 +6,11 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from html import escape
+from tempfile import TemporaryFile
 from typing import IO, Any, ClassVar
 
 from renshi.labels import EVENT_TYPES, LABEL_NAMES, event_type
@@ -143,7 +145,11 @@ class XlsxWriter(Writer):
             self._append("roles", record.id, *texts, role.score, events, *offsets)
 
     def end(self) -> None:
-        self._book.save(self._stream)
+        # Whole first: openpyxl, broken off by a full disk or a reader that went away, complains for each of its sheets.
+        with TemporaryFile() as whole:
+            self._book.save(whole)
+            whole.seek(0)
+            shutil.copyfileobj(whole, self._stream)
 
     def _begin_sheet(self, name: str) -> None:
         from openpyxl.styles import Font

@@ -118,7 +118,31 @@ WRONG = [
         ["extract", "{page}", "-m", "{model}", "--batch-tokens", "0"],
         "batch_tokens 0 is not a positive number of tokens",
     ),
-    (["extract", "{page}", "-m", "{model}", "--min-score", "2"], "min_score 2.0 is not between 0 and 1"),
+    (["extract", "{page}", "-m", "{model}", "--min-score", "2"], "min_score 2.0 is not a number between 0 and 1"),
+    (["extract", "-", "-"], "- is there twice, and standard input can be read once; name it once"),
+    (["extract", ""], "a name is empty, as where a variable of the shell is not set; name a file or folder, or leave"),
+    (["extract", "{page}", "-o", ""], "a name is empty, as where a variable of the shell is not set"),
+    (["extract", "{page}", "-m", ""], "a name is empty, as where a variable of the shell is not set"),
+    (
+        ["extract", "{page}", "-o", "out.jsonl.gz", "-f", "jsonl"],
+        "out.jsonl.gz: nothing is packed here; write out.jsonl",
+    ),
+    (
+        ["extract", "{page}", "--revision", "v1"],
+        "renshi-default: revision 'v1' is of a model on the Hub; name one by its",
+    ),
+    (["extract", "{page}", "--part-mb", "3"], "--part-mb goes with --engine ray"),
+    (
+        ["extract", "{page}", "-o", "x/", "--engine", "ray", "--part-documents", "3"],
+        "--part-documents goes with --engine local; the parts of ray are measured by --part-mb",
+    ),
+    (["convert", "{page}", "-", "--to", "brat"], "brat is a folder, which standard output cannot hold; name a new one"),
+    (
+        ["convert", "{page}", "-"],
+        "-: its suffix names no format; formats are markup, records, labelstudio, doccano, brat,",
+    ),
+    (["convert", "{page}", "x.jsonl"], "x.jsonl: .jsonl may be records or doccano; say which with --to FORMAT"),
+    (["suggest", "{page}", "-f", "records"], "format 'records' is unknown; formats are table, jsonl, csv"),
 ]
 
 
@@ -290,6 +314,26 @@ def test_standard_output_that_takes_nothing(tiny_model: Path, page: Path, redire
     command = f'"{sys.executable}" -m renshi extract "{page}" -m "{tiny_model}" {redirection}'
     result = subprocess.run(["bash", "-c", command], capture_output=True, encoding="utf-8", timeout=60)
     assert (result.returncode, result.stderr) == (2, f"renshi: {message}\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux's device for a full disk")
+@pytest.mark.parametrize("command", ["info -m MODEL", "extract --help", "extract PAGE -m MODEL -f xlsx"])
+def test_a_full_disk_is_no_fault_of_ours(tiny_model: Path, page: Path, command: str) -> None:
+    words = command.replace("MODEL", str(tiny_model)).replace("PAGE", str(page))
+    line = f'"{sys.executable}" -m renshi {words} > /dev/full'
+    result = subprocess.run(["bash", "-c", line], capture_output=True, encoding="utf-8", timeout=60)
+    assert (result.returncode, result.stderr) == (
+        2,
+        "renshi: standard output could not be written (No space left on device)\n",
+    )
+
+
+def test_what_the_terminal_cannot_show_is_shown_as_escapes(tiny_model: Path) -> None:
+    for encoding, command in (("latin-1", ["info", "-m", str(tiny_model)]), ("ascii", ["extract", "--help"])):
+        environment = {**os.environ, "PYTHONIOENCODING": encoding}
+        arguments = [sys.executable, "-m", "renshi", *command]
+        result = subprocess.run(arguments, capture_output=True, env=environment, timeout=60)
+        assert (result.returncode, result.stderr) == (0, b"")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")

@@ -1,6 +1,7 @@
 """From raw text to records with a tiny model: batches, order, windows, offsets, and the transformers pipeline as judge."""
 
 import json
+import pickle
 import random
 import shutil
 import threading
@@ -200,8 +201,26 @@ def test_by_default_the_unsure_is_left_out_unless_a_role_rests_on_it() -> None:
 def test_nonsense_is_refused(tiny_model: Path) -> None:
     with pytest.raises(ExtractorError, match="batch_tokens 0 is not a positive number of tokens"):
         Extractor.from_pretrained(tiny_model, batch_tokens=0)
-    with pytest.raises(ExtractorError, match=r"min_score 2 is not between 0 and 1"):
+    with pytest.raises(ExtractorError, match=r"batch_tokens 1.5 is not a positive number of tokens"):
+        Extractor.from_pretrained(tiny_model, batch_tokens=1.5)  # type: ignore[arg-type]
+    with pytest.raises(ExtractorError, match=r"min_score 2 is not a number between 0 and 1"):
         Extractor.from_pretrained(tiny_model, min_score=2)
+    with pytest.raises(ExtractorError, match=r"device 0 is a int; it is a name, such as 'cpu' for a device"):
+        Extractor.from_pretrained(tiny_model, device=0)  # type: ignore[arg-type]
+    with pytest.raises(ExtractorError, match=r"revision 'v1' is of a model on the Hub; name one by its id"):
+        Extractor.from_pretrained(tiny_model, revision="v1")
+
+
+def test_what_is_no_text_is_refused(extractor: Extractor) -> None:
+    for wrong in (PAGES[0].encode(), {"text": PAGES[0]}):
+        with pytest.raises(
+            TypeError, match=r"(bytes|dict) is no text; extract takes a str, a Document\(id, text\), or an"
+        ):
+            list(extractor.extract(wrong))  # type: ignore[arg-type]
+    (failure,) = extractor.extract(Document(5, PAGES[0]))  # type: ignore[arg-type]
+    assert failure == Failure("5", "TypeError", "the id is a int; a document's id is a str")
+    with pytest.raises(TypeError, match="cannot be pickled; load one in each process"):
+        pickle.dumps(extractor)
 
 
 def overflowing(model: Path, folder: Path, weight: float, **config: str) -> Path:

@@ -47,6 +47,9 @@ def test_the_folder_one_is_in(pages: Path, monkeypatch: pytest.MonkeyPatch) -> N
         ("**", ["a/10.txt", "a/2.jsonl", "b.txt", "d.csv.gz"]),
         ("[bc].*", ["b.txt"]),
         ("?.txt", ["b.txt"]),
+        ("**/a/*", ["a/10.txt", "a/2.jsonl"]),
+        ("[a-c]/**", ["a/10.txt", "a/2.jsonl"]),
+        ("**/**/1?.*", ["a/10.txt"]),
     ],
 )
 def test_patterns(pages: Path, monkeypatch: pytest.MonkeyPatch, pattern: str, found: list[str]) -> None:
@@ -90,6 +93,10 @@ def test_links_and_pipes(pages: Path) -> None:
     ]
     assert skipped.counts["links to folders"] == 1
     assert skipped.counts["neither files nor folders"] == 2
+    skipped = Skipped()
+    names = [Path(str(name)).name for name in expand([f"{pages}/**/*.txt"], accepts, skipped)]  # glob would go round
+    assert names == ["10.txt", "b.txt", "page.txt"]
+    assert skipped.counts["links to folders"] == 1
 
 
 @pytest.mark.skipif(os.name == "nt", reason="shorter paths")

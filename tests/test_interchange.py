@@ -351,6 +351,9 @@ def test_doccano_without_relations(tmp_path: Path) -> None:
     assert "x.jsonl:4: is not JSON" in found[3].message
 
 
+PERSON = {"start": 0, "end": 1, "text": "王", "label": "PER"}
+
+
 @pytest.mark.parametrize(
     ("item", "problem"),
     [
@@ -363,6 +366,20 @@ def test_doccano_without_relations(tmp_path: Path) -> None:
         ({"text": "王", "entities": [{"start": 0, "end": 1, "text": "王", "label": "LOC"}]}, "label 'LOC' is unknown"),
         ({"text": "王", "roles": [{"person": 0, "title": 1, "organization": None}]}, "a role names entity 0"),
         ({"text": "王", "schema": 9}, "its schema is 9"),
+        ({"text": "王", "id": None}, "its id is null; an id is a string or a number"),
+        ({"text": "王", "entities": [PERSON | {"score": "high"}]}, 'a score in its entities is "high", where a number'),
+        (
+            {"text": "王", "entities": [PERSON | {"score": float("nan")}]},
+            "a score in its entities is nan; scores are 0 to 1",
+        ),
+        (
+            {"text": "王", "event_types": [{"type": "AWARD", "score": 2}]},
+            "a score in its event_types is 2; scores are 0",
+        ),
+        (
+            {"text": "王", "rosters": [{"title": 0, "claimed": "many", "found": 1}]},
+            'claimed in its rosters is "many", where',
+        ),
         ({"id": "a", "error": {"type": "X", "message": "gone"}}, "is a document that failed (gone)"),
     ],
 )

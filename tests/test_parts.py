@@ -229,12 +229,23 @@ def test_folders_that_are_refused(tmp_path: Path) -> None:
     assert refused(out, "--resume") == "its manifest.json is not one of renshi; name another folder"
     (out / "manifest.json").write_text("{")
     assert refused(out, "--resume").startswith("its manifest.json is not JSON (")
+    (out / "manifest.json").write_text("[" * 200_000)
+    assert refused(out, "--resume").startswith("its manifest.json is not JSON (")
+    (out / "manifest.json").unlink()
+    (out / "manifest.json").mkdir()
+    assert refused(out, "--resume") == (
+        "its manifest.json cannot be read (Is a directory); mend that, or name another folder"
+    )
     shutil.rmtree(out)
     run("extract", tmp_path / "page.txt", "-o", f"{out}/")
     assert refused(out) == "holds a finished run (1 documents in 1 parts); name another folder, or remove this one"
     assert refused(out, "-f", "csv") == f"is a folder; name a file in it, such as {out}/records.jsonl"
     assert "a folder gets parts, which are jsonl; to write csv, name a file" in refused(tmp_path / "new", "-f", "csv")
-    manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8")) | {"finished": False}
+    manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+    wrong = manifest | {"parts": [manifest["parts"][0] | {"documents": "x"}]}
+    (out / "manifest.json").write_text(json.dumps(wrong), encoding="utf-8")
+    assert refused(out, "--resume") == "its manifest.json is not one of renshi; name another folder"
+    manifest |= {"finished": False}
     (out / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     assert refused(out) == (
         "holds a run that was broken off (1 documents in 1 parts are finished); --resume goes on with it; or name another "

@@ -36,6 +36,13 @@ def read(path: Path, data: bytes) -> list[Document | Failure]:
     return list(read_documents([str(path)]))
 
 
+@pytest.mark.parametrize("name", ["page.txt.gz", "pages.jsonl.gz", "pages.jsonl.zst", "table.csv.gz"])
+def test_no_bytes_are_no_packed_file(tmp_path: Path, name: str) -> None:
+    (failure,) = read(tmp_path / name, b"")
+    assert isinstance(failure, Failure)
+    assert "is damaged or cut short" in failure.message
+
+
 @pytest.mark.parametrize(("suffix", "pack"), PACK)
 def test_packed_files_are_read(tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes]) -> None:
     items = read(tmp_path / f"pages.jsonl.{suffix}", pack(LINES[:3000]) + pack(LINES[3000:]))  # two frames

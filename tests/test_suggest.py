@@ -71,3 +71,14 @@ def test_from_suggestions_to_training(tiny_model: Path, tmp_path: Path) -> None:
     assert len(examples) == 2
     assert not report.skipped
     assert all(example.entities[0].label == "PER" for example in examples)
+
+
+def test_the_suffix_chooses_the_format_and_all_failures_are_counted(tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "pages.jsonl").write_text('{"text": "省学会会长王进龙出席成立大会。"}\n' + "{\n" * 30, encoding="utf-8")
+    for name, first in (("out.jsonl", '{"id": '), ("out.txt", "   1  "), ("out.csv", "\ufeffdocument,person")):
+        result = CliRunner().invoke(
+            app, ["suggest", str(tmp_path / "pages.jsonl"), "-o", str(tmp_path / name), "-m", str(tiny_model)]
+        )
+        assert result.exit_code == 1
+        assert (tmp_path / name).read_text(encoding="utf-8").startswith(first), name
+        assert "renshi: 30 documents failed (10 not shown here)\n" in result.stderr

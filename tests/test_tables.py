@@ -121,7 +121,9 @@ def test_what_the_csv_module_writes_is_read_back(rows: list[tuple[str, str]]) ->
 
 
 def test_an_empty_table(tmp_path: Path) -> None:
-    assert read(written(tmp_path, "")) == []
+    (nothing,) = read(written(tmp_path, ""))
+    assert isinstance(nothing, Failure)
+    assert nothing.message.endswith("has no column 'text' (its columns: none); name it with --text-column")
     assert read(written(tmp_path, "id,text\n")) == []
 
 

@@ -42,14 +42,19 @@ FORMATS: dict[str, Format] = {
 """The formats by name."""
 
 
-def guess_format(path: str) -> str:
-    """The format that a path tells by its suffix, or by what a folder holds. Raises `InterchangeError`."""
+def guess_format(path: str, option: str = "") -> str:
+    """The format that a path tells by its suffix, or by what a folder holds.
+
+    Raises:
+        InterchangeError: It tells none; `option` is what a command has to name it with.
+    """
+    which = f"; say which with {option} FORMAT" if option else ""
     place = Path(path)
     if place.is_dir():
         for name in ("brat", "markup"):
             if any(place.rglob(f"*{FORMATS[name].suffixes[0]}")):
                 return name
-        raise InterchangeError(f"{path}: holds no .ann and no .txt files; formats are {', '.join(FORMATS)}")
+        raise InterchangeError(f"{path}: holds no .ann and no .txt files; formats are {', '.join(FORMATS)}{which}")
     suffix = place.suffix.lower()
     names = [
         name
@@ -59,8 +64,8 @@ def guess_format(path: str) -> str:
     if len(names) == 1:
         return names[0]
     if names:
-        raise InterchangeError(f"{path}: {suffix} may be {' or '.join(names)}; say which")
-    raise InterchangeError(f"{path}: its suffix names no format; formats are {', '.join(FORMATS)}")
+        raise InterchangeError(f"{path}: {suffix} may be {' or '.join(names)}{which or '; say which'}")
+    raise InterchangeError(f"{path}: its suffix names no format; formats are {', '.join(FORMATS)}{which}")
 
 
 def find_format(name: str) -> Format:

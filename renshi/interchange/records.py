@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,10 @@ def read(path: Path, report: Report) -> Iterator[Record | Failure]:
 
 def from_dict(item: Mapping[str, Any], place: str) -> Record | Failure:
     """The record of its JSON object (`Record.to_dict`), or what is wrong with it."""
-    id = str(item.get("id", place))
+    id = item.get("id", place)
+    if isinstance(id, bool) or not isinstance(id, (str, int, float)):
+        return Failure(place, "TypeError", f"{place}: its id is {_shown(id)}; an id is a string or a number")
+    id = str(id)
     if isinstance(item.get("error"), Mapping):
         return Failure(id, "ValueError", f"{place}: is a document that failed ({item['error'].get('message')})")
     try:
@@ -52,11 +56,26 @@ def from_dict(item: Mapping[str, Any], place: str) -> Record | Failure:
 def _string(value: object, name: str) -> str:
     if isinstance(value, str):
         return value
-    raise TypeError(f"its {name} is {json.dumps(value, ensure_ascii=False)[:40]}, where a string is expected")
+    raise TypeError(f"its {name} is {_shown(value)}, where a string is expected")
+
+
+def _shown(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)[:40]
 
 
 def _check(record: Record) -> None:
-    """Raises `ValueError` where the parts do not fit together."""
+    """Raises `ValueError` where the parts do not fit together, `TypeError` where a number is none."""
+    for name in ("entities", "roles", "event_types"):
+        for item in getattr(record, name):
+            if isinstance(item.score, bool) or not isinstance(item.score, (int, float)):
+                raise TypeError(f"a score in its {name} is {_shown(item.score)}, where a number is expected")
+            if not (math.isfinite(item.score) and 0 <= item.score <= 1):
+                raise ValueError(f"a score in its {name} is {item.score}; scores are 0 to 1")
+    for roster in record.rosters:
+        for name in ("claimed", "found"):
+            number = getattr(roster, name)
+            if isinstance(number, bool) or not isinstance(number, int):
+                raise TypeError(f"{name} in its rosters is {_shown(number)}, where a whole number is expected")
     for entity in record.entities:
         if entity.label not in LABELS:
             raise ValueError(f"label {entity.label!r} is unknown; labels are {', '.join(LABELS)}")

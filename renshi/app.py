@@ -476,7 +476,7 @@ def serve(
         app_kwargs={"middleware": middleware},
         **launch_options(max_mb),
     )
-    started(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+    started(f"http://{host}:{port}")
     try:
         threading.Event().wait()
     finally:

@@ -479,6 +479,8 @@ def serve(
     debug: Debug = False,
 ) -> None:
     """A page in the browser: paste a text or drop files, look at the result, download it. Nothing leaves this machine."""
+    if ":" in host:
+        raise _fail(f"{host}: Gradio listens on no IPv6 address; name an IPv4 one, such as 127.0.0.1 or 0.0.0.0")
     if find_spec("gradio") is None:
         raise _fail('renshi serve needs the package gradio: pip install "renshi[app]"')
     extractor = _load(model, revision=revision, device=device, dtype=dtype)

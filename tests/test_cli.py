@@ -142,6 +142,10 @@ WRONG = [
         "-: its suffix names no format; formats are markup, records, labelstudio, doccano, brat,",
     ),
     (["convert", "{page}", "x.jsonl"], "x.jsonl: .jsonl may be records or doccano; say which with --to FORMAT"),
+    (
+        ["serve", "--host", "::1"],
+        "::1: Gradio listens on no IPv6 address; name an IPv4 one, such as 127.0.0.1 or 0.0.0.0",
+    ),
     (["suggest", "{page}", "-f", "records"], "format 'records' is unknown; formats are table, jsonl, csv"),
 ]
 

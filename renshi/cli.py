@@ -251,9 +251,9 @@ def extract(
             raise _fail("--part-documents goes with --engine local; the parts of ray are measured by --part-mb")
         _check_encoding(encoding)
         _check_not_an_input(Path(str(output)), names)
-        cpus, gpus = 1.0 if actor_cpus is None else actor_cpus, actor_gpus or 0.0
-        cluster: dict[str, Any] = {"address": address, "actors": actors, "cpus": cpus, "gpus": gpus}
-        cluster |= {"resume": resume, "part_bytes": int((part_mb or 16) * (1 << 20))}
+        given = {"cpus": actor_cpus, "gpus": actor_gpus, "part_bytes": part_mb and int(part_mb * (1 << 20))}
+        cluster: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        cluster |= {"address": address, "actors": actors, "resume": resume}
         with _ending(output, in_parts=True):
             raise typer.Exit(_extract_on_ray(reading, str(output), model, **cluster, **options))
     _check_encoding(encoding)
@@ -348,20 +348,18 @@ def suggest(
 
     names = _inputs(files)
     _check_names([output])
-    suffix = Path(output).suffix.lower().lstrip(".") if output else ""
+    suffix = _suffix(output or "")
     format = format or ("table" if suffix in ("", "txt") else suffix)
     writer_name = "text" if format in suggesting.FORMATS else _format(format, output, also=suggesting.FORMATS)
     _check_output(output, names, writer_name)
     _check_encoding(encoding)
     with _ending(output):
-        failures: list[Failure] = []
+        told = _Told()
         documents, skipped = _Reading(names, encoding, text_column, id_column).documents(output)
-        suggestions = suggesting.suggest(_load(model, device=device), documents, number, failures.append)
-        for failure in failures[:_SHOWN_FAILURES]:
-            typer.echo(f"renshi: {failure.message}", err=True)
-        if len(failures) > _SHOWN_FAILURES:
-            hidden = len(failures) - _SHOWN_FAILURES
-            typer.echo(f"renshi: {len(failures)} documents failed ({hidden} not shown here)", err=True)
+        suggestions = suggesting.suggest(_load(model, device=device), documents, number, told)
+        if told.failures > _SHOWN_FAILURES:
+            hidden = told.failures - _SHOWN_FAILURES
+            typer.echo(f"renshi: {told.failures} documents failed ({hidden} not shown here)", err=True)
         if format in suggesting.FORMATS:
             with _open_output(output, writer_name) as stream:
                 stream.writelines(suggesting.FORMATS[format](suggestions))
@@ -371,7 +369,7 @@ def suggest(
         else:
             records = (suggestion.record for suggestion in suggestions)
             status = _write_all(records, output, writer_name, skipped=skipped)
-        raise typer.Exit(FAILED if failures else status)
+        raise typer.Exit(FAILED if told.failures else status)
 
 
 def main() -> None:
@@ -528,11 +526,16 @@ def _check_names(names: Iterable[str | None]) -> None:
         )
 
 
+def _suffix(name: str) -> str:
+    """Of a file's name, in small letters and without its dot; empty where there is none."""
+    return Path(name).suffix.lower().lstrip(".")
+
+
 def _to_look_at(target: str) -> str | None:
     """The format that is written only, if a file's suffix tells one."""
     from renshi.writers import FORMATS
 
-    suffix = Path(target).suffix.lower().lstrip(".")
+    suffix = _suffix(target)
     return suffix if suffix in FORMATS and suffix != "jsonl" else None
 
 
@@ -542,7 +545,7 @@ def _format(name: str | None, output: str | None, also: Iterable[str] = ()) -> s
 
     formats = [*FORMATS, *(format for format in INTERCHANGE if format != "records")]  # records are jsonl
     known = dict.fromkeys([*also, *formats])
-    chosen = name or (Path(output).suffix.lower().lstrip(".") if output else "jsonl")
+    chosen = name or (_suffix(output) if output else "jsonl")
     if chosen in formats:
         package = FORMATS[chosen].package if chosen in FORMATS else None
         if package and find_spec(package) is None:
@@ -750,7 +753,7 @@ def _goes_in_parts(output: str | None, format: str | None) -> bool:
 
     if output is None or not (output.endswith(("/", os.sep)) or os.path.isdir(output)):  # noqa: PTH112 (a name too long)
         return False
-    chosen = format or Path(output).suffix.lower().lstrip(".")
+    chosen = format or _suffix(output)
     if _is_folder(chosen):
         return False
     if format not in (None, "jsonl") or (chosen in FORMATS and chosen != "jsonl"):

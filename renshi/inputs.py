@@ -165,9 +165,9 @@ def _deep(pattern: str, skipped: Skipped) -> Iterator[str | Failure]:
     for folder in iglob(root) if _MAGIC.search(root) else [root]:  # noqa: PTH207 (Path's takes no pattern that begins with a slash)
         if not _is_folder(folder):
             continue
-        walked = Skipped()
+        walked, depth = Skipped(), len(Path(folder).parts)
         for name in _walk(folder, lambda _: True, walked):
-            if isinstance(name, Failure) or _fits(Path(name).parts[len(Path(folder).parts) :], rest):
+            if isinstance(name, Failure) or _fits(Path(name).parts[depth:], rest):
                 yield name
         skipped.counts += walked.counts
 

@@ -43,11 +43,13 @@ class Encoded:
         offsets: (tokens, 2) int64, each token's ``[start, end)`` in the text; (0, 0) for the special tokens.
         first, last: The part ``[first, last)`` of the text that is this row's to decide: all of it, but for a text too long
             for one row.
+        line_starts: Ascending indices of the tokens before which a line ends; white space itself has no token.
     """
 
     source: int
     input_ids: NDArray[np.int64]
     offsets: NDArray[np.int64]
+    line_starts: NDArray[np.int64]
     first: int = 0
     last: int = sys.maxsize
 
@@ -83,9 +85,11 @@ class Encoder:
             offsets = [np.array(row.offsets, dtype=np.int64).reshape(-1, 2) for row in rows]
             # Of what two rows share, the first half belongs to the row before.
             borders = [0, *(int(places[1 + self._overlap // 2, 0]) for places in offsets[1:]), sys.maxsize]
+            feeds = _line_feeds(texts[source])
             for number, row in enumerate(rows):
-                ids = np.array(row.ids, dtype=np.int64)
-                yield Encoded(source, ids, offsets[number], borders[number], borders[number + 1])
+                ids, places = np.array(row.ids, dtype=np.int64), offsets[number]
+                line_starts = _tokens_behind(feeds, places)
+                yield Encoded(source, ids, places, line_starts, borders[number], borders[number + 1])
 
     def _encodings(self, texts: Sequence[str]) -> list[Encoding | TokenizerError]:
         try:
@@ -96,3 +100,18 @@ class Encoder:
                 return [error if isinstance(error, TokenizerError) else TokenizerError(str(error))]
         half = len(texts) // 2
         return self._encodings(texts[:half]) + self._encodings(texts[half:])
+
+
+def _line_feeds(text: str) -> NDArray[np.int64]:
+    """Where in the text its line feeds are."""
+    if "\n" not in text:
+        return np.zeros(0, dtype=np.int64)
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    return np.flatnonzero(codes == ord("\n"))
+
+
+def _tokens_behind(places: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of each place in the text, ascending, the first token behind it, each once; none for those behind the last one."""
+    starts = offsets[1:-1, 0]
+    behind = np.unique(np.searchsorted(starts, places))
+    return behind[behind < len(starts)] + 1  # [CLS] stands before

@@ -27,6 +27,7 @@ from renshi.events import document_event_types
 from renshi.labels import LABELS
 from renshi.merge import merge_spans, to_raw_entities
 from renshi.model import ExtractorError, Model, load_model
+from renshi.priors import doubt_single_characters, hold_at_line_feeds
 from renshi.records import Document, Entity, EventType, Failure, Record, Role, Roster
 from renshi.repeats import Evidence, evidence, find_repeats
 from renshi.roles import find_roles
@@ -66,8 +67,9 @@ class Extractor:
 
     labels: Sequence[str] = LABELS
     """What the model's tags stand for. Every model folder has these; `training.reader` puts those of a public set here."""
-    has_names = True
-    """Whether names that a document has elsewhere are looked for (`renshi.repeats`); a public set has other labels."""
+    reads_pages = True
+    """Whether what is known of renshi's labels on pages is used (`renshi.priors`, `renshi.repeats`); a public set has
+    other labels."""
 
     def __init__(self, model: Model, *, batch_tokens: int | None = None, min_score: float | None = None) -> None:
         if batch_tokens is not None and (not isinstance(batch_tokens, int) or batch_tokens < 1):
@@ -219,6 +221,11 @@ class Extractor:
                 for row, *counts in zip(rows, *doubt(logits, lengths), strict=True):
                     for number, _ in chunk.owners[row.source]:
                         doubts[number] += counts
+            if self.reads_pages:
+                first = np.cumsum(lengths) - lengths
+                hold_at_line_feeds(
+                    logits, np.concatenate([row.line_starts + at for row, at in zip(rows, first.tolist(), strict=True)])
+                )
             for index, start, end, label, score in self._spans(rows, logits, lengths):
                 row = rows[index]
                 if not row.first <= start < row.last:
@@ -226,7 +233,7 @@ class Extractor:
                 for number, window in chunk.owners[row.source]:
                     if window.first <= window.start + start < window.last:
                         spans[number].append((window.start + start, window.start + end, label, score))
-            if self.has_names:
+            if self.reads_pages:
                 probability = np.split(self._token_probabilities(logits), np.cumsum(lengths)[:-1])
                 for row, of_row in zip(rows, probability, strict=True):
                     for number, window in chunk.owners[row.source]:
@@ -276,7 +283,8 @@ class Extractor:
         offsets = np.concatenate([row.offsets for row in rows])
         first = (np.cumsum(lengths) - lengths)[found.row]
         starts, ends = offsets[first + found.start, 0], offsets[first + found.end - 1, 1]
-        columns = (found.row, starts, ends, found.label, found.score)
+        score = doubt_single_characters(found.score, ends - starts == 1) if self.reads_pages else found.score
+        columns = (found.row, starts, ends, found.label, score)
         return zip(*(column.tolist() for column in columns), strict=True)
 
     def _finish(self, item: _Prepared, spans: list[tuple[int, int, int, float]], seen: list[Evidence]) -> Record:

@@ -25,7 +25,7 @@ _KNOWN = 0.7
 _LEAST = 0.05
 """The least score that the others have by themselves: where the model saw nothing at all, the same characters are part of
 something else. Both were chosen on the real dev set; from 0.55 to 0.9 and from 0.005 to 0.1 its F1 is within
-0.0035 (results/repeats.json, by `scripts/study_repeats.py`)."""
+0.0035 (results/reading.json, by `scripts/study_reading.py`)."""
 _SHORTEST = 2
 """Characters. One alone (校, a surname) is too often a part of another word."""
 
@@ -72,7 +72,7 @@ def find_repeats(text: str, entities: Sequence[Entity], seen: Evidence) -> list[
     already, but was doubtful, its score rises. The longest name is taken at each place. A score is one third the mention's
     own and two thirds that of the surest: of what this adds to the records of the real dev set 0.69 is right where the
     scores say 0.70, and on the test split of our corpus, which was looked at beside, 0.85 of 0.73
-    (`scripts/study_repeats.py`).
+    (`scripts/study_reading.py`).
     """
     known: dict[str, dict[str, float]] = {name: {} for name in NAMES}
     for entity in entities:

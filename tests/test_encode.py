@@ -44,6 +44,19 @@ def test_a_text_over_the_limit_becomes_rows_that_share_it_out(tiny_model: Path, 
     assert [row.source for row in rows][-1] == 1
 
 
+@settings(deadline=None, max_examples=100)
+@given(text=st.text(st.sampled_from("会王12ab \n\n"), max_size=60))
+def test_the_first_token_of_each_line_is_known(tiny_model: Path, text: str) -> None:
+    encoder = Encoder(Tokenizer.from_file(str(tiny_model / "tokenizer.json")), 16, 4)
+    for row in encoder.encode([text]):
+        starts = row.offsets[1:-1, 0].tolist()
+        ends = [0, *row.offsets[1:-1, 1].tolist()]
+        expected = {n + 1 for n, (end, start) in enumerate(zip(ends, starts, strict=False)) if "\n" in text[end:start]}
+        # The first token of a row that goes on in the text has what the row before it has; its B- or O is not concerned.
+        assert set(row.line_starts.tolist()) - {1} == expected - {1}
+        assert len(set(row.line_starts.tolist())) == len(row.line_starts)
+
+
 def test_the_callers_tokenizer_keeps_its_own_limits(tiny_model: Path) -> None:
     tokenizer = Tokenizer.from_file(str(tiny_model / "tokenizer.json"))
     Encoder(tokenizer, 16, 4)

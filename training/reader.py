@@ -18,4 +18,4 @@ class Reader(Extractor):
     def __init__(self, model: Model, labels: Sequence[str] = LABELS, *, batch_tokens: int | None = None) -> None:
         super().__init__(model, batch_tokens=batch_tokens, min_score=0.0)
         self.labels = tuple(labels)
-        self.has_names = self.labels == LABELS
+        self.reads_pages = self.labels == LABELS

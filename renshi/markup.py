@@ -16,7 +16,15 @@ from pathlib import Path
 from renshi.labels import LABELS
 from renshi.records import Entity
 
-__all__ = ["AnnotatedDocument", "MarkupError", "RoleStrings", "format_markup", "parse_markup", "read_markup"]
+__all__ = [
+    "AnnotatedDocument",
+    "MarkupError",
+    "RoleStrings",
+    "format_markup",
+    "on_one_line",
+    "parse_markup",
+    "read_markup",
+]
 
 RoleStrings = tuple[str, str, str | None]
 """(person, title, organization or None), as surface strings."""
@@ -99,6 +107,11 @@ def _parse_role(line: str, id: str) -> RoleStrings:
         raise MarkupError(f"{id or 'markup'}: {line!r} is not ROLE person || title || organization (- for none)")
     person, title, organization = map(_unescape, fields)
     return person, title, None if organization == "-" else organization
+
+
+def on_one_line(text: str) -> str:
+    """What stands in a document as ROLE lines have it: a name that a scraper broke over two lines is whole there."""
+    return text.replace("\n", "").replace("\r", "")
 
 
 def _escape(text: str) -> str:

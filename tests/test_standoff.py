@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from renshi.labels import LABELS
-from renshi.markup import AnnotatedDocument, read_markup
+from renshi.markup import AnnotatedDocument
 from renshi.records import Entity
 from training.corpora import documents
-from training.standoff import Annotations, StandoffError, join, main, part, read_annotations
+from training.standoff import Annotations, StandoffError, digest, join, main, part, read_annotations
 
 PAGES = [["标题", "省学会会长王进龙出席成立大会。"], ["一", "{|}", "省学会会长王进龙致辞。", "一", "😀𠮷學會"]]
 MARKED = "一\n\\{\\|\\}\n{省学会|ORG}{会长|TITLE}{王进龙|PER}致辞。\n一\n"
@@ -135,12 +135,36 @@ def test_documents_of_a_corpus() -> None:
     assert list(documents(lines)) == [(0, ["a", "b"]), (1, ["c"])]
 
 
-def test_role_lines_stay_in_the_markup_alone(root: Path) -> None:
+def test_roles_are_numbers_of_entities(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = root / "marked/news.txt.xz-00001.txt"
-    path.write_text(MARKED + "ROLE 王进龙 || 会长 || 省学会\n", encoding="utf-8")
+    roles = "ROLE 王进龙 || 会长 || 省学会\nROLE 王进龙 || 会长 || -\n"
+    path.write_text(MARKED + roles, encoding="utf-8")
     assert write(root) == 0
+    rows = (root / "rows.jsonl").read_text(encoding="utf-8")
+    assert json.loads(rows)["roles"] == [[2, 1, 0], [2, 1, None]]
+    assert rows.isascii()
     assert read(root) == 0
-    assert list(read_markup(root / "back" / path.name).roles) == []
+    assert (root / "back" / path.name).read_text(encoding="utf-8") == MARKED + roles
+
+    path.write_text(MARKED + "ROLE 王进龙 || 会长 || 学会\n", encoding="utf-8")
+    assert write(root) == 1
+    assert "the ROLE line 王进龙 || 会长 || 学会 names what is not marked" in capsys.readouterr().err
+
+
+def test_a_name_over_two_lines_is_whole_in_its_role() -> None:
+    lines = ["王进", "龙会长致辞"]
+    entities = [Entity(0, 4, "王进\n龙", "PER"), Entity(4, 6, "会长", "TITLE")]
+    roles = [("王进龙", "会长", None)]
+    apart = part(AnnotatedDocument("x", "\n".join(lines), entities, roles), "corpora/x", 7, lines)
+    assert list(join(apart, lines).roles) == roles
+
+
+@pytest.mark.parametrize("role", [(0, 1, None), (2, 1, 1), (3, 1, 0), (-1, 1, 0), (None, 1, 0)])
+def test_a_role_that_does_not_fit(role: tuple[int, int, int | None]) -> None:
+    spans = [(0, 3, "ORG"), (3, 5, "TITLE"), (5, 8, "PER")]
+    text = "省学会会长王进龙"
+    with pytest.raises(StandoffError, match="role"):
+        join(Annotations("corpora/x", 7, [0], digest(text), spans, [role]), [text])
 
 
 @pytest.mark.parametrize("name", ["train", "test"])
@@ -154,6 +178,9 @@ def test_the_annotations_of_this_repository_hold_no_text(name: str) -> None:
         edges = [edge for start, end, _ in row.spans for edge in (start, end)]
         assert edges == sorted(edges)
         assert {label for *_, label in row.spans} <= set(LABELS)
+        for role in row.roles:
+            labels = [None if number is None else row.spans[number][2] for number in role]
+            assert labels in (["PER", "TITLE", "ORG"], ["PER", "TITLE", None])
 
 
 def test_no_document_is_in_both_parts() -> None:

@@ -46,6 +46,7 @@ import renshi
 from renshi.events import document_event_types
 from renshi.extractor import Extractor, ExtractorError
 from renshi.labels import LABELS, event_type
+from renshi.markup import on_one_line
 from renshi.records import Document, Entity, Failure, Record
 from renshi.roles import find_roles
 from renshi.text import HAN, is_pinyin, normalize
@@ -152,20 +153,15 @@ def _normalized_gold(item: Judged) -> tuple[str, list[Entity]]:
     ]
 
 
-def _surface(text: str) -> str:
-    """A surface string as ROLE lines have it: on one line."""
-    return text.replace("\n", "").replace("\r", "")
-
-
 def _role_strings(entities: Sequence[Entity], roles: Iterable[Any]) -> set[tuple[str, str, str]]:
     def text(index: int | None) -> str:
-        return "-" if index is None else _surface(entities[index].text)
+        return "-" if index is None else on_one_line(entities[index].text)
 
     return {(text(role.person), text(role.title), text(role.organization)) for role in roles}
 
 
 def _gold_roles(item: Judged) -> set[tuple[str, str, str]]:
-    return {(_surface(p), _surface(t), _surface(o or "-")) for p, t, o in item.example.roles}
+    return {(on_one_line(p), on_one_line(t), on_one_line(o or "-")) for p, t, o in item.example.roles}
 
 
 def role_counts(judged: Sequence[Judged]) -> dict[str, Counts]:

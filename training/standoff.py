@@ -8,12 +8,13 @@ of the corpora under ROOT; the second one makes the annotations of such a folder
 excerpt of it:
 
     {"corpus": "corpora/univ_news.txt.xz", "document": 1234, "paragraphs": [0, 1, 2, 5], "sha256": "…",
-     "entities": [[0, 5, "ORG"], …]}
+     "entities": [[0, 5, "ORG"], …], "roles": [[2, 1, 0], [4, 3, null], …]}
 
 Documents are numbered from 0 in their corpus, and paragraphs in their document, blank ones not counted. The half-open
 character offsets are into the paragraphs, joined by line feeds; the first 16 hexadecimal digits of the SHA-256 of that
-text's UTF-8 bytes tell whether the corpus is the one that was annotated. In the folder the document is
-``univ_news.txt.xz-01234.txt``.
+text's UTF-8 bytes tell whether the corpus is the one that was annotated. A role is a person, a title, and an organization
+or none, as the numbers of entities, counted from 0: the first ones of the strings that the role is made of. A line without
+roles has no such key. In the folder the document is ``univ_news.txt.xz-01234.txt``.
 
 What cannot be used (no such corpus, another text in it, a span that does not fit) is named with its line or its document;
 the rest is written, and the exit status is 1.
@@ -32,7 +33,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from renshi.labels import LABELS
-from renshi.markup import AnnotatedDocument, MarkupError, format_markup, read_markup
+from renshi.markup import AnnotatedDocument, MarkupError, RoleStrings, format_markup, on_one_line, read_markup
 from renshi.parts import written_whole
 from renshi.records import Entity
 from training.corpora import documents, paragraphs
@@ -54,6 +55,7 @@ class Annotations:
     Attributes:
         corpus: Path of the corpus below the data root, with slashes.
         spans: (start, end, label), sorted, never overlapping.
+        roles: (person, title, organization or None), indices into spans.
     """
 
     corpus: str
@@ -61,6 +63,7 @@ class Annotations:
     paragraphs: Sequence[int]
     sha256: str
     spans: Sequence[tuple[int, int, str]]
+    roles: Sequence[tuple[int, int, int | None]] = ()
 
     @property
     def id(self) -> str:
@@ -68,7 +71,8 @@ class Annotations:
 
     def to_json(self) -> str:
         row = {"corpus": self.corpus, "document": self.document, "paragraphs": list(self.paragraphs)}
-        return json.dumps(row | {"sha256": self.sha256, "entities": list(self.spans)}, ensure_ascii=False)
+        row |= {"sha256": self.sha256, "entities": list(self.spans)}
+        return json.dumps(row | ({"roles": list(self.roles)} if self.roles else {}), ensure_ascii=False)
 
 
 def digest(text: str) -> str:
@@ -92,7 +96,38 @@ def join(annotations: Annotations, lines: Sequence[str]) -> AnnotatedDocument:
             raise StandoffError(f"[{start}, {end}, {label!r}] is no span of a text of {len(text)} characters")
         last = end
     entities = [Entity(start, end, text[start:end], label) for start, end, label in annotations.spans]
-    return AnnotatedDocument(annotations.id, text, entities, ())
+    return AnnotatedDocument(annotations.id, text, entities, [_named(role, entities) for role in annotations.roles])
+
+
+_OF_A_ROLE = ("PER", "TITLE", "ORG")
+
+
+def _named(role: tuple[int, int, int | None], entities: Sequence[Entity]) -> RoleStrings:
+    """The strings of a role's entities. Raises StandoffError."""
+    names = list[str | None]()
+    for number, label in zip(role, _OF_A_ROLE, strict=True):
+        if number is None:
+            names.append(None)
+        elif 0 <= number < len(entities) and entities[number].label == label:
+            names.append(on_one_line(entities[number].text))
+        else:
+            raise StandoffError(f"role {list(role)}: entity {number} of {len(entities)} is no {label}")
+    person, title, organization = names
+    if person is None or title is None:
+        raise StandoffError(f"role {list(role)}: has no person or no title")
+    return person, title, organization
+
+
+def _numbered(role: RoleStrings, entities: Sequence[Entity]) -> tuple[int, int, int | None]:
+    """The first entities with a role's strings. Raises StandoffError."""
+    numbers = list[int | None]()
+    for name, label in zip(role, _OF_A_ROLE, strict=True):
+        found = (n for n, entity in enumerate(entities) if (on_one_line(entity.text), entity.label) == (name, label))
+        numbers.append(None if name is None else next(found, -1))
+    person, title, organization = numbers
+    if person is None or title is None or -1 in numbers:
+        raise StandoffError(f"the ROLE line {' || '.join(name or '-' for name in role)} names what is not marked")
+    return person, title, organization
 
 
 def part(document: AnnotatedDocument, corpus: str, number: int, lines: Sequence[str]) -> Annotations:
@@ -111,7 +146,11 @@ def part(document: AnnotatedDocument, corpus: str, number: int, lines: Sequence[
             ) from None
         numbers.append(after - 1)
     spans = [(entity.start, entity.end, entity.label) for entity in document.entities]
-    return Annotations(corpus, number, numbers, digest(document.text), spans)
+    try:
+        roles = [_numbered(role, document.entities) for role in document.roles]
+    except StandoffError as error:
+        raise StandoffError(f"{document.id}: {error}") from None
+    return Annotations(corpus, number, numbers, digest(document.text), spans, roles)
 
 
 def read_annotations(path: Path) -> Iterator[Annotations | StandoffError]:
@@ -127,6 +166,7 @@ def read_annotations(path: Path) -> Iterator[Annotations | StandoffError]:
                 [int(paragraph) for paragraph in row["paragraphs"]],
                 str(row["sha256"]),
                 [(int(start), int(end), str(label)) for start, end, label in row["entities"]],
+                [(int(p), int(t), None if o is None else int(o)) for p, t, o in row.get("roles", [])],
             )
         except (ValueError, KeyError, TypeError) as error:
             yield StandoffError(f"{path}:{number}: is not a line of annotations ({error!r}); see training/standoff.py")

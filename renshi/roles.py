@@ -108,12 +108,15 @@ _REMARK = re.compile("（[^（）]*）")  # brackets that hold no entity say not
 _BRACKET = re.compile("([（）])")
 _AFTER_BARE = re.compile(f".*?({_BARE}){_MARKS}*{_WHEN}*")
 _AFTER_OURS = re.compile(f".*{_OURS}(?:{_MARKS}|{_WHEN})*")
+_AFTER_OTHERS = re.compile(f".*{_TAKES}{_TO_TITLE}[^，。；：、]*[组团队班]")
+_MEETS = re.compile("(?:晋见|觐见|谒见|拜会|会见|接见)$")
 _FOR_OTHERS = re.compile("颁|授|揭|佩戴|献|送|发")  # 为会长颁发聘书: 为 says for whom
 _GROUP = re.compile(f"(?:共|各)?(?:{_NUMBER})[名人位]")  # ，常委21名: the title counts, it is nobody's
 # Offices that name their own place or body; what the sentence names before them is not where they are held.
 _OF_ITSELF = re.compile(
     ".*[省市县区乡镇州国旗].*长|.{2,}部长|.+[省市县区乡镇州旗](?:党委|委)?书记|国家主席|总书记|国务委员|政务委员|国策顾问|"
-    ".*(?:总统|总理|首相|国王|大使|行政长官|立法委员|议员|人大代表|大会代表|立委|体育署长)"
+    ".*(?:总统|总理|首相|国王|大使|行政长官|立法委员|议员|人大代表|大会代表|立委|体育署长)|机关党委(?:副|专职副)?书记|"
+    "(?!.*副).{2,}[局处厅署站]长"
 )
 _RANK = re.compile(".*(?:教授|院士|博士|研究员|医师|技师|药师|护师|工程师|讲师|导师|农艺师|教师)")
 # A rank borne after a post is of that post's organization only where that one confers it: 数学学院院长某某教授.
@@ -152,6 +155,7 @@ class _Phrase:
     organization: int | None = None
     link: Link | None = None  # from what stood before the organization
     below: bool = False  # the persons stand after a colon or below their title
+    met: bool = False  # the title that waits is an object: 晋见总统，某院院长王强
 
 
 @dataclass(slots=True)
@@ -266,7 +270,8 @@ class _Reader:
 
     def title(self, index: int, link: Link, organization: int | None, gap: str) -> None:
         phrase = self.phrase
-        if phrase.posts and link in _CHAINS and len(phrase.posts) < _MOST_POSTS:
+        is_object = phrase.met and link is Link.COMMA
+        if phrase.posts and link in _CHAINS and not is_object and len(phrase.posts) < _MOST_POSTS:
             if organization is None and link is not Link.COLON and not self.stands_alone(index, gap):
                 organization = phrase.posts[-1].organization
             phrase.posts.append(_Post(index, organization, link))
@@ -280,6 +285,7 @@ class _Reader:
         if organization is None:
             organization = self.inherited(index, link, gap)
         phrase.posts = [_Post(index, organization, link)]
+        phrase.met = _MEETS.search(gap) is not None
 
     def person(self, index: int, link: Link, organization: int | None) -> None:
         phrase = self.phrase
@@ -341,6 +347,9 @@ class _Reader:
             return None
         bare = _AFTER_BARE.fullmatch(gap)
         if phrase.left is Link.HOLDS:
+            if bare is None and _AFTER_OTHERS.fullmatch(gap):
+                sentence.taken = sentence.free = None  # 担任考评组组长: from here on that group is meant
+                return None
             candidates = (sentence.taken, sentence.free)
         elif bare or link in (Link.LIST, Link.COMMA):
             candidates = (sentence.chain, sentence.free)

@@ -89,9 +89,9 @@ def takes(name: str, path: Path) -> bool:
     path, pattern = Path(os.path.abspath(path)), Path(os.path.abspath(name))  # noqa: PTH100 (a link is a name of its own)
     if "**" not in pattern.parts:
         return path.match(str(pattern))
-    root = pattern.parts[: pattern.parts.index("**")]
-    inside = len(path.parts) > len(root) and Path(*path.parts[: len(root)]).match(str(Path(*root)))
-    return inside and (pattern.name == "**" or path.match(pattern.name))
+    depth = pattern.parts.index("**")
+    root = Path(*path.parts[:depth])
+    return root.match(str(Path(*pattern.parts[:depth]))) and _fits(path.parts[depth:], pattern.parts[depth:])
 
 
 def _is_folder(name: str) -> bool:

@@ -36,6 +36,7 @@ __all__ = [
     "DEVICES",
     "DTYPES",
     "MODEL_FILES",
+    "TOKENIZER_FILES",
     "Calibration",
     "ExtractorError",
     "Model",
@@ -51,7 +52,8 @@ BACKENDS = ("torch", "onnx")
 DEVICES = ("auto", "cpu", "cuda")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
-MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+MODEL_FILES = ("config.json", "model.safetensors", *TOKENIZER_FILES)
 """What a model folder must hold. Nothing in it executes; other files are ignored."""
 
 PACKAGED_MODEL = Path(__file__).parent / "default_model"

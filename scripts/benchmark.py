@@ -46,7 +46,7 @@ from numpy.typing import NDArray
 from renshi import Extractor, Record
 from renshi.bert import places
 from renshi.markup import read_markup
-from renshi.model import Model, find_model, pad_rows, supports_bfloat16
+from renshi.model import TOKENIZER_FILES, Model, find_model, pad_rows, supports_bfloat16
 from renshi.text import normalize
 
 Span = tuple[int, int, str]
@@ -247,7 +247,7 @@ def make_base(folder: Path, like: Path) -> Path:
     config.hidden_size, config.intermediate_size = 768, 3072
     config.num_hidden_layers = config.num_attention_heads = 12
     BertForTokenClassification(config).save_pretrained(folder)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
+    for name in TOKENIZER_FILES:
         shutil.copy(like / name, folder / name)
     return folder
 

@@ -30,7 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from renshi.extractor import Extractor
-from renshi.model import Calibration, ExtractorError, Model, find_model, load_model
+from renshi.model import Calibration, ExtractorError, Model, load_model
+from training import models
 from training.evaluate import judge, read_data, set_names
 from training.metrics import span_of
 from training.sources import Example, SourceError
@@ -183,14 +184,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     options = parser.parse_args(arguments)
     try:
-        folder = find_model(None if options.model == "default" else options.model)
+        folder = models.find(options.model)
         names = set_names([*options.data, *options.check])
         sets = [read_data(argument).examples for argument in (*options.data, *options.check)]
         model = load_model(folder, None, backend="torch", device="auto", dtype="auto")
         fitted = [example for examples in sets[: len(options.data)] for example in examples]
         calibration = calibrate(folder, fitted, model)
         report: dict[str, Any] = {
-            "model": "renshi-default" if options.model == "default" else Path(options.model).name,
+            "model": models.title(options.model),
             "calibration": calibration.to_dict(),
             "sets": {
                 name: {"fitted": number < len(options.data), **measure(model, examples, calibration)}

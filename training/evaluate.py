@@ -50,6 +50,7 @@ from renshi.markup import on_one_line
 from renshi.records import Document, Entity, Failure, Record
 from renshi.roles import find_roles
 from renshi.text import HAN, is_pinyin, normalize
+from training import models
 from training.metrics import (
     Counts,
     Span,
@@ -450,7 +451,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _load(name: str, options: argparse.Namespace) -> Extractor:
     return Extractor.from_pretrained(
-        None if name == "default" else name,
+        None if name == models.PACKAGED else name,
         device=options.device,
         dtype=options.dtype,
         batch_tokens=options.batch_tokens,

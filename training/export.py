@@ -37,8 +37,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from renshi.extractor import Extractor
-from renshi.model import MODEL_FILES, ExtractorError, Model, TokenClassifier, find_model
+from renshi.model import MODEL_FILES, ExtractorError, Model, TokenClassifier
 from renshi.onnx_model import GRAPH_FILE, ONNX_FILES, WEIGHT_PREFIX, OnnxTokenClassifier, read_weights
+from training import models
 from training.evaluate import Judged, judge, read_data, set_names, span_counts
 from training.metrics import score_of, span_of
 from training.sources import Example, SourceError
@@ -262,7 +263,7 @@ def export_and_measure(
     model: str, output: Path | None, data: Sequence[str], dtypes: Sequence[str] = tuple(ONNX_FILES)
 ) -> dict[str, Any]:
     """Both steps; writes ``onnx/parity.json`` and returns what it holds. Raises ExtractorError, SourceError, OSError."""
-    folder = find_model(None if model == "default" else model)
+    folder = models.find(model)
     target = output or folder
     sets = {name: read_data(argument).examples for name, argument in zip(set_names(data), data, strict=True)}
     export(folder, target, dtypes)
@@ -270,7 +271,7 @@ def export_and_measure(
         for name in MODEL_FILES:
             if name != "model.safetensors":
                 shutil.copyfile(folder / name, target / name)
-    name = "renshi-default" if model == "default" else Path(model).name
+    name = models.title(model)
     report = {"model": name, "versions": _versions(), **measure(folder, target, sets, dtypes)}
     (target / PARITY).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return report
@@ -301,7 +302,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         if options.graph:
-            print(export_graph(find_model(None if options.model == "default" else options.model)))
+            print(export_graph(models.find(options.model)))
             return 0
         report = export_and_measure(options.model, options.output, options.data, options.dtype)
         if options.json:

@@ -21,8 +21,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from renshi.model import MODEL_FILES, ExtractorError, find_model
+from renshi.model import MODEL_FILES, ExtractorError
 from renshi.onnx_model import ONNX_FILES
+from training import models
 from training.card import onnx, render
 from training.export import DATA, PARITY, export_and_measure
 from training.sources import SourceError
@@ -50,7 +51,7 @@ def prepare(model: str, target: Path, repo_id: str | None = None, data: Sequence
         ExtractorError, SourceError, OSError: The model or the data cannot be read, or `target` not written.
         PublishError: The card is missing, its head is wrong, or a picture of it is not there.
     """
-    folder = find_model(None if model == "default" else model)
+    folder = models.find(model)
     card = folder / "README.md"
     if not card.is_file():
         raise PublishError(f"{folder}: lacks README.md, the card; training.train writes one")

@@ -41,11 +41,12 @@ from numpy.typing import NDArray
 from renshi.extractor import Extractor
 from renshi.labels import LABELS
 from renshi.merge import merge_spans
-from renshi.model import Calibration, ExtractorError, Model, find_model, load_model
+from renshi.model import Calibration, ExtractorError, Model, load_model
 from renshi.parts import written_whole
 from renshi.records import Document, Entity, Failure
 from renshi.repeats import NAMES, Evidence
 from renshi.text import Normalized
+from training import models
 from training.config import main_config
 from training.corpora import Corpus, HubDataset, corpora_problems, documents, list_corpora
 from training.overlaps import plain, sentences
@@ -370,7 +371,7 @@ def _group(label: str) -> str:
 
 def load_teacher(names: Sequence[str]) -> Teacher:
     """Raises ExtractorError."""
-    folders = [find_model(None if name == "default" else name) for name in names]
+    folders = [models.find(name) for name in names]
     return Teacher(
         Ensemble([load_model(f, None, backend="torch", device="auto", dtype="auto") for f in folders], names)
     )

@@ -20,11 +20,10 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from renshi.model import ExtractorError, find_model, read_config
+from renshi.model import TOKENIZER_FILES, ExtractorError, read_config
+from training import models
 
 __all__ = ["main", "mean_weights"]
-
-_TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 
 
 def mean_weights(folders: Sequence[Path]) -> dict[str, torch.Tensor]:
@@ -48,14 +47,19 @@ def mean_weights(folders: Sequence[Path]) -> dict[str, torch.Tensor]:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path, help="the folder to be made")
-    parser.add_argument("models", nargs="+", metavar="MODEL", help="model folders, or Hub ids, two at least")
+    parser.add_argument(
+        "models",
+        nargs="+",
+        metavar="MODEL",
+        help="folders, Hub ids, or default (the model in the package): two at least",
+    )
     options = parser.parse_args(arguments)
     try:
         if len(options.models) < 2:
             raise ValueError(f"{options.models[0]}: one model is no soup; give two or more, of runs from one start")
         if options.output.exists():
             raise ValueError(f"{options.output}: exists already; name a new folder")
-        folders = [find_model(name) for name in options.models]
+        folders = [models.find(name) for name in options.models]
         for folder in folders[1:]:
             if (folder / "tokenizer.json").read_bytes() != (folders[0] / "tokenizer.json").read_bytes():
                 raise ValueError(
@@ -72,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     (options.output / "config.json").write_text(
         json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
     )
-    for name in _TOKENIZER:
+    for name in TOKENIZER_FILES:
         shutil.copyfile(folders[0] / name, options.output / name)
     print(
         f"{options.output}: the mean of {len(folders)} models; next: python -m training.calibrate {options.output} DEV"

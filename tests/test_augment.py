@@ -152,7 +152,7 @@ def test_what_normalization_takes_back_and_what_it_does_not(corpus: list[Example
 def test_traditional_copies_differ_in_words() -> None:
     texts = {}
     for seed in range(12):
-        edits = module._traditional(example("{软件学院|ORG}与{网络信息中心|ORG}开会。"), Random(seed))
+        edits = module.to_traditional(example("{软件学院|ORG}与{网络信息中心|ORG}开会。"), Random(seed))
         copy = rewrite(example("{软件学院|ORG}与{网络信息中心|ORG}开会。"), edits)
         texts[normalize(copy.text).text] = shown(copy)[0][0]
     assert texts == {"软件学院与网络信息中心开会。": "軟件學院", "软体学院与网路资讯中心开会。": "軟體學院"}

@@ -31,7 +31,7 @@ from renshi.records import Entity
 from renshi.text import normalize
 from training.sources import FORMATS, Example
 
-__all__ = ["Augmentation", "Edit", "Gazetteer", "augment", "rewrite"]
+__all__ = ["DAMAGES", "Augmentation", "Edit", "Gazetteer", "augment", "rewrite", "to_traditional"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ def augment(examples: Sequence[Example], gazetteer: Gazetteer, options: Augmenta
 def _copy(example: Example, gazetteer: Gazetteer, options: Augmentation, random: Random) -> Example:
     steps: list[tuple[float, Callable[[Example, Random], Iterable[Edit]]]] = [
         (1.0, lambda example, random: gazetteer.substitutions(example, options.substitute, random)),
-        (options.traditional, _traditional),
+        (options.traditional, to_traditional),
         (options.damage, _damage),
     ]
     for share, step in steps:
@@ -256,7 +256,7 @@ def _converter(name: str) -> Any:
     return OpenCC(name)
 
 
-def _traditional(example: Example, random: Random) -> Iterator[Edit]:
+def to_traditional(example: Example, random: Random) -> Iterator[Edit]:
     """Every piece between borders of spans converted by itself: 计算机 → 電腦 has no place for a border inside."""
     convert = _converter(random.choice(_CONVERSIONS)).convert
     spans = (*example.entities, *example.doubtful)
@@ -319,10 +319,19 @@ def _break(example: Example, random: Random) -> Iterator[Edit]:
             yield Edit(place, place + 1, random.choice(("", "\n", "\n", "\n\n", " ")))
 
 
+DAMAGES: dict[str, Callable[[Example, Random], Iterator[Edit]]] = {
+    "lost characters": _lose,
+    "spaces in names": _space_out,
+    "bracketed pinyin": _pinyin,
+    "half-width signs": _narrow,
+    "line breaks": _break,
+}
+
+
 def _damage(example: Example, random: Random) -> Iterator[Edit]:
     """Each kind in half of the damaged copies; where two kinds change one place, the first."""
     touched: set[int] = set()
-    for kind in (_lose, _space_out, _pinyin, _narrow, _break):
+    for kind in DAMAGES.values():
         if random.random() < 0.5:
             for edit in kind(example, random):
                 places = set(range(edit.start, edit.end))

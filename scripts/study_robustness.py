@@ -18,17 +18,14 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import numpy as np
-
 from renshi import Extractor
 from training.augment import DAMAGES, Edit, rewrite, to_traditional
 from training.evaluate import is_damaged, is_traditional, judge, span_counts
-from training.metrics import Counts, score_of
+from training.metrics import Counts, difference_interval, score_of
 from training.runs import write_json
 from training.sources import Example, read_source
 
 Change = Callable[[Example, Random], Iterator[Edit]]
-SAMPLES = 1000
 
 
 def changed(examples: Sequence[Example], changes: Sequence[Change]) -> list[Example]:
@@ -44,16 +41,10 @@ def changed(examples: Sequence[Example], changes: Sequence[Change]) -> list[Exam
 
 def lost(clean: Counts, other: Counts) -> dict[str, float]:
     """F1 of the second (documents, 3) counts, and how much less it is than that of the first."""
-    generator = np.random.default_rng(0)
-
-    def loss(rows: Any) -> float:
-        return score_of(clean[rows]).f1 - score_of(other[rows]).f1
-
-    drawn = [loss(generator.integers(0, len(clean), len(clean))) for _ in range(SAMPLES)]
-    low, high = np.quantile(drawn, [0.025, 0.975]).tolist()
+    low, high = difference_interval(other, clean)
     return {
         "f1": round(score_of(other).f1, 4),
-        "lost": round(loss(slice(None)), 4),
+        "lost": round(score_of(clean).f1 - score_of(other).f1, 4),
         "low": round(low, 4),
         "high": round(high, 4),
     }

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from renshi.labels import LABELS
 from renshi.markup import parse_markup
 from scripts.study_robustness import changed, lost, main
 from training.augment import DAMAGES, to_traditional
@@ -15,7 +16,7 @@ PAGE = "{省学会|ORG}{会长|TITLE}{王强|PER}出席{成立大会|EVENT.FOUND
 
 def example(id: str = "a") -> Example:
     document = parse_markup(PAGE, id)
-    return Example(id, document.text, document.entities)
+    return Example(id, document.text, document.entities, (), frozenset(LABELS))
 
 
 @pytest.mark.parametrize("name", [*DAMAGES, "traditional"])
@@ -28,9 +29,9 @@ def test_the_annotation_goes_along(name: str) -> None:
 
 
 def test_what_is_lost() -> None:
-    clean = np.array([[2, 0, 0], [2, 0, 0]])
+    clean = np.array([[2, 2, 2], [2, 2, 2]])  # right, predicted, gold
     assert lost(clean, clean) == {"f1": 1.0, "lost": 0.0, "low": 0.0, "high": 0.0}
-    half = lost(clean, np.array([[1, 1, 1], [1, 1, 1]]))
+    half = lost(clean, np.array([[1, 2, 2], [1, 2, 2]]))
     assert half == {"f1": 0.5, "lost": 0.5, "low": 0.5, "high": 0.5}
 
 

@@ -114,35 +114,49 @@ def _make_legal(
 ) -> None:
     """Search, in place, where the best tags are illegal.
 
-    Each illegal I- could become the B- of its label, and the row would be legal: what that costs in all is more than the
-    best legal sequence costs. So a token whose best tag is better than every other by more than that keeps it, in the best
-    legal sequence too; and between two such tokens the rest is searched alone. What is left is a few tokens wide.
+    Where the best legal sequence has other tags than the best ones, in a run of tokens one behind the other, it has them
+    for an illegal I-, which is in the run or the token behind it: else the best tags of the run would be legal there, and
+    better. And the run costs at most what making its illegal I- the B- of their labels costs, which is legal too. Each of
+    its tokens costs at least what its best tag is better than every other. So a run reaches from an illegal I- only as far
+    as these sums stay below the cost of all such changes in the row: a few tokens, as the network is mostly sure.
     """
     first = _first_tokens(lengths)
     row_of = np.repeat(np.arange(len(lengths)), lengths)
-    concerned = np.bincount(row_of[illegal], minlength=len(lengths)) > 0
+    rows = np.unique(row_of[illegal])
     cost = np.zeros(len(lengths))
-    np.add.at(cost, row_of[illegal], logits[illegal, tags[illegal]] - logits[illegal, tags[illegal] - 1])
-    searched = np.flatnonzero(concerned[row_of])
-    second, best = np.partition(logits[searched], -2, axis=-1)[:, -2:].T
-    free = np.zeros(len(tags) + 1, dtype=bool)  # and one behind, so that every run of free tokens ends
-    free[searched] = ~(best - second > cost[row_of[searched]] + _ROUNDING)  # so written, NaN is free
-    free[first] = free[first[1:] - 1] = free[-2] = False  # the special tokens
+    with np.errstate(invalid="ignore"):
+        np.add.at(cost, row_of[illegal], logits[illegal, tags[illegal]] - logits[illegal, tags[illegal] - 1])
+    budget = np.nan_to_num(cost, nan=np.inf, posinf=np.inf)[row_of[illegal]] + _ROUNDING
+    searched = np.flatnonzero(np.isin(row_of, rows))
+    second, best = np.partition(logits[searched], -2, axis=-1)[:, -2:].T.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        lead = np.nan_to_num(best - second, nan=0.0, posinf=_CERTAIN)
+    total = np.concatenate([[0.0], np.cumsum(np.minimum(lead, _CERTAIN))])  # of the tokens before each
+    at = np.searchsorted(searched, illegal)
+    reach = np.searchsorted(total, total[at] + budget, side="right") - 1  # behind the last token to the right …
+    begin = np.searchsorted(total, total[at] - budget, side="left")  # … and the first to the left that a run may have
+    free = np.zeros(len(searched) + 1, dtype=np.int64)
+    np.add.at(free, begin, 1)
+    np.add.at(free, np.maximum(reach, at + 1), -1)
+    is_free = np.zeros(len(tags) + 1, dtype=bool)  # and one behind, so that every run of free tokens ends
+    is_free[searched] = np.cumsum(free[:-1]) > 0
+    is_free[first] = is_free[first[1:] - 1] = is_free[-2] = False  # the special tokens
     # A run of free tokens with the one before and the one behind it, whose tags are known.
-    edges = np.flatnonzero(np.diff(free.astype(np.int8)))
+    edges = np.flatnonzero(np.diff(is_free.astype(np.int8)))
     starts, ends = edges[::2], edges[1::2] + 2
-    touched = np.searchsorted(illegal, starts + 1) < np.searchsorted(illegal, ends)
+    touched = np.searchsorted(illegal, starts + 1) < np.searchsorted(illegal, ends)  # a row may reach into its neighbour
     starts, ends = starts[touched], ends[touched]
     there = np.arange((ends - starts).max()) < (ends - starts)[:, None]
     places = (starts[:, None] + np.arange(there.shape[1]))[there]
     emissions = np.zeros((*there.shape, logits.shape[1]), dtype=np.float32)
     known = np.full((len(places), logits.shape[1]), -np.inf, dtype=np.float32)
     known[np.arange(len(places)), tags[places]] = 0.0
-    emissions[there] = np.where(free[places, None], logits[places], known)
+    emissions[there] = np.where(is_free[places, None], logits[places], known)
     tags[places] = _viterbi(emissions)[there]
 
 
 _ROUNDING = 1e-3  # logits are sums of float32: a token is held only where that cannot matter
+_CERTAIN = 1e6  # more than a sum of leads ever comes to, and small enough that sums keep their thousandths
 
 
 def _viterbi(emissions: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -17,7 +17,7 @@ from training.vocabulary import VocabularyConfig
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 KINDS = {
-    **dict.fromkeys(("ablations", "continued"), AblationConfig),
+    **dict.fromkeys(("ablations", "continued", "public"), AblationConfig),
     **dict.fromkeys(("encoder", "new-encoder", "ppmi"), PretrainConfig),
     "selftrain": SelftrainConfig,
     "vocabulary": VocabularyConfig,

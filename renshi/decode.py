@@ -144,7 +144,9 @@ def _make_legal(
     # A run of free tokens with the one before and the one behind it, whose tags are known.
     edges = np.flatnonzero(np.diff(is_free.astype(np.int8)))
     starts, ends = edges[::2], edges[1::2] + 2
-    touched = np.searchsorted(illegal, starts + 1) < np.searchsorted(illegal, ends)  # a row may reach into its neighbour
+    touched = np.searchsorted(illegal, starts + 1) < np.searchsorted(
+        illegal, ends
+    )  # a row may reach into its neighbour
     starts, ends = starts[touched], ends[touched]
     there = np.arange((ends - starts).max()) < (ends - starts)[:, None]
     places = (starts[:, None] + np.arange(there.shape[1]))[there]

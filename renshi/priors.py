@@ -2,8 +2,8 @@
 
 A BERT tokenizer drops white space, so the network cannot see where a line ends; yet few names go over a line feed (where a
 scraper broke the line). And what it leaves of a name about whose borders it is in two minds is often a single character,
-with a score that says little of how seldom that is right. Both numbers were chosen on the real dev set
-(`scripts/study_reading.py`, results/reading.json).
+with a score that says little of how seldom that is right. Both numbers were chosen on the real dev set, with the model
+before this one (`scripts/study_reading.py`, results/reading.json).
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from renshi.labels import LABELS, TAGS
 
-__all__ = ["Spans", "best_tags", "decode", "doubt"]
+__all__ = ["Spans", "best_tags", "decode", "doubt", "first_tokens"]
 
 # Tags stand as O, then B and I of each label (`renshi.labels.TAGS`): the arithmetic below depends on it.
 assert TAGS[1::2] == tuple(f"B-{label}" for label in LABELS)
@@ -51,13 +51,13 @@ def decode(logits: NDArray[np.float32], lengths: NDArray[np.int64], temperature:
     outside = np.flatnonzero(begins | (tags == 0))
     start = np.flatnonzero(begins)
     end = outside[np.searchsorted(outside, start, side="right")] if len(start) else start
-    first = _first_tokens(lengths)
+    first = first_tokens(lengths)
     row = np.searchsorted(first, start, side="right") - 1
     score = _scores(logits, tags, start, end, temperature)
     return Spans(row, start - first[row], end - first[row], (tags[start] - 1) // 2, score)
 
 
-def _first_tokens(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+def first_tokens(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """Where each row begins among the tokens of all."""
     return np.cumsum(lengths) - lengths
 
@@ -90,7 +90,7 @@ def _scores(
 def doubt(logits: NDArray[np.float32], lengths: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """How many tokens of each row are expected to be tagged wrongly, and of how many: (rows,) sums of 1 − the greatest
     probability, and numbers of tokens, both without special tokens."""
-    first = _first_tokens(lengths)
+    first = first_tokens(lengths)
     greatest = 1.0 / np.exp(logits - logits.max(axis=-1, keepdims=True)).sum(axis=-1)
     wrong = 1.0 - greatest.astype(np.float64)
     wrong[first] = wrong[first + lengths - 1] = 0.0
@@ -99,7 +99,7 @@ def doubt(logits: NDArray[np.float32], lengths: NDArray[np.int64]) -> tuple[NDAr
 
 def best_tags(logits: NDArray[np.float32], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """(tokens,) tag ids of the most probable legal sequence of each row; ``O`` on special tokens."""
-    first = _first_tokens(lengths)
+    first = first_tokens(lengths)
     tags: NDArray[np.int64] = logits.argmax(axis=-1)
     tags[first] = tags[first + lengths - 1] = 0
     before = np.concatenate([[0], tags[:-1]])  # a row ends with O, so none reaches into the next
@@ -112,7 +112,28 @@ def best_tags(logits: NDArray[np.float32], lengths: NDArray[np.int64]) -> NDArra
 def _make_legal(
     tags: NDArray[np.int64], logits: NDArray[np.float32], lengths: NDArray[np.int64], illegal: NDArray[np.int64]
 ) -> None:
-    """Search, in place, where the best tags are illegal.
+    """Search, in place, where the best tags are illegal: between tokens that keep theirs (`_may_change`)."""
+    free = _may_change(tags, logits, lengths, illegal)
+    # A run of free tokens with the one before and the one behind it, whose tags are known.
+    edges = np.flatnonzero(np.diff(free.astype(np.int8)))
+    starts, ends = edges[::2], edges[1::2] + 2
+    # What an illegal tag of the row before or behind reaches into has none itself, and is best as it is.
+    touched = np.searchsorted(illegal, starts + 1) < np.searchsorted(illegal, ends)
+    starts, ends = starts[touched], ends[touched]
+    there = np.arange((ends - starts).max()) < (ends - starts)[:, None]
+    places = (starts[:, None] + np.arange(there.shape[1]))[there]
+    emissions = np.zeros((*there.shape, logits.shape[1]), dtype=np.float32)
+    known = np.full((len(places), logits.shape[1]), -np.inf, dtype=np.float32)
+    known[np.arange(len(places)), tags[places]] = 0.0
+    emissions[there] = np.where(free[places, None], logits[places], known)
+    tags[places] = _viterbi(emissions)[there]
+
+
+def _may_change(
+    tags: NDArray[np.int64], logits: NDArray[np.float32], lengths: NDArray[np.int64], illegal: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """(tokens + 1,) which tokens can have another tag in the best legal sequence than their best one, and some more; one
+    behind the last, so that every run of them ends.
 
     Where the best legal sequence has other tags than the best ones, in a run of tokens one behind the other, it has them
     for an illegal I-, which is in the run or the token behind it: else the best tags of the run would be legal there, and
@@ -120,45 +141,32 @@ def _make_legal(
     its tokens costs at least what its best tag is better than every other. So a run reaches from an illegal I- only as far
     as these sums stay below the cost of all such changes in the row: a few tokens, as the network is mostly sure.
     """
-    first = _first_tokens(lengths)
+    first = first_tokens(lengths)
     row_of = np.repeat(np.arange(len(lengths)), lengths)
-    rows = np.unique(row_of[illegal])
-    cost = np.zeros(len(lengths))
+    cost, concerned = np.zeros(len(lengths)), np.zeros(len(lengths), dtype=bool)
+    concerned[row_of[illegal]] = True
+    searched = np.flatnonzero(concerned[row_of])
+    second, best = np.partition(logits[searched], -2, axis=-1)[:, -2:].T.astype(np.float64)
+    # What is no number holds nothing: it costs nothing to change, and any budget is enough.
     with np.errstate(invalid="ignore"):
         np.add.at(cost, row_of[illegal], logits[illegal, tags[illegal]] - logits[illegal, tags[illegal] - 1])
+        lead = np.minimum(np.nan_to_num(best - second, nan=0.0), _CERTAIN)
     budget = np.nan_to_num(cost, nan=np.inf, posinf=np.inf)[row_of[illegal]] + _ROUNDING
-    searched = np.flatnonzero(np.isin(row_of, rows))
-    second, best = np.partition(logits[searched], -2, axis=-1)[:, -2:].T.astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        lead = np.nan_to_num(best - second, nan=0.0, posinf=_CERTAIN)
-    total = np.concatenate([[0.0], np.cumsum(np.minimum(lead, _CERTAIN))])  # of the tokens before each
+    before = np.concatenate([[0.0], np.cumsum(lead)])  # the leads of all tokens before each
     at = np.searchsorted(searched, illegal)
-    reach = np.searchsorted(total, total[at] + budget, side="right") - 1  # behind the last token to the right …
-    begin = np.searchsorted(total, total[at] - budget, side="left")  # … and the first to the left that a run may have
-    free = np.zeros(len(searched) + 1, dtype=np.int64)
-    np.add.at(free, begin, 1)
-    np.add.at(free, np.maximum(reach, at + 1), -1)
-    is_free = np.zeros(len(tags) + 1, dtype=bool)  # and one behind, so that every run of free tokens ends
-    is_free[searched] = np.cumsum(free[:-1]) > 0
-    is_free[first] = is_free[first[1:] - 1] = is_free[-2] = False  # the special tokens
-    # A run of free tokens with the one before and the one behind it, whose tags are known.
-    edges = np.flatnonzero(np.diff(is_free.astype(np.int8)))
-    starts, ends = edges[::2], edges[1::2] + 2
-    touched = np.searchsorted(illegal, starts + 1) < np.searchsorted(
-        illegal, ends
-    )  # a row may reach into its neighbour
-    starts, ends = starts[touched], ends[touched]
-    there = np.arange((ends - starts).max()) < (ends - starts)[:, None]
-    places = (starts[:, None] + np.arange(there.shape[1]))[there]
-    emissions = np.zeros((*there.shape, logits.shape[1]), dtype=np.float32)
-    known = np.full((len(places), logits.shape[1]), -np.inf, dtype=np.float32)
-    known[np.arange(len(places)), tags[places]] = 0.0
-    emissions[there] = np.where(is_free[places, None], logits[places], known)
-    tags[places] = _viterbi(emissions)[there]
+    begin = np.searchsorted(before, before[at] - budget, side="left")
+    end = np.maximum(np.searchsorted(before, before[at] + budget, side="right") - 1, at + 1)
+    covering = np.zeros(len(before), dtype=np.int64)
+    np.add.at(covering, begin, 1)
+    np.add.at(covering, end, -1)
+    free = np.zeros(len(tags) + 1, dtype=bool)
+    free[searched] = np.cumsum(covering[:-1]) > 0
+    free[first] = free[first[1:] - 1] = free[-2] = False  # the special tokens
+    return free
 
 
 _ROUNDING = 1e-3  # logits are sums of float32: a token is held only where that cannot matter
-_CERTAIN = 1e6  # more than a sum of leads ever comes to, and small enough that sums keep their thousandths
+_CERTAIN = 1e6  # no lead counts more, so that sums of them keep their thousandths; less only searches more
 
 
 def _viterbi(emissions: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -112,6 +112,8 @@ def _line_feeds(text: str) -> NDArray[np.int64]:
 
 def _tokens_behind(places: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     """Of each place in the text, ascending, the first token behind it, each once; none for those behind the last one."""
+    if not len(places):  # most windows have no line feed
+        return places
     starts = offsets[1:-1, 0]
     behind = np.unique(np.searchsorted(starts, places))
     return behind[behind < len(starts)] + 1  # [CLS] stands before

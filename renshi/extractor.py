@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from renshi.batches import make_batches
-from renshi.decode import decode, doubt
+from renshi.decode import decode, doubt, first_tokens
 from renshi.encode import Encoded, Encoder
 from renshi.events import document_event_types
 from renshi.labels import LABELS
@@ -222,10 +222,9 @@ class Extractor:
                     for number, _ in chunk.owners[row.source]:
                         doubts[number] += counts
             if self.reads_pages:
-                first = np.cumsum(lengths) - lengths
-                hold_at_line_feeds(
-                    logits, np.concatenate([row.line_starts + at for row, at in zip(rows, first.tolist(), strict=True)])
-                )
+                first = first_tokens(lengths).tolist()
+                starts = [row.line_starts + at for row, at in zip(rows, first, strict=True)]
+                hold_at_line_feeds(logits, np.concatenate(starts))
             for index, start, end, label, score in self._spans(rows, logits, lengths):
                 row = rows[index]
                 if not row.first <= start < row.last:
@@ -281,7 +280,7 @@ class Extractor:
         """(row, start, end, label index, score), start and end in characters of the row's text."""
         found = decode(logits, lengths, self.model.calibration.temperature)
         offsets = np.concatenate([row.offsets for row in rows])
-        first = (np.cumsum(lengths) - lengths)[found.row]
+        first = first_tokens(lengths)[found.row]
         starts, ends = offsets[first + found.start, 0], offsets[first + found.end - 1, 1]
         score = doubt_single_characters(found.score, ends - starts == 1) if self.reads_pages else found.score
         columns = (found.row, starts, ends, found.label, score)

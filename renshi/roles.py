@@ -349,7 +349,6 @@ class _Reader:
         if phrase.left is Link.HOLDS:
             if bare is None and _AFTER_OTHERS.fullmatch(gap):
                 sentence.taken = sentence.free = None  # 担任考评组组长: from here on that group is meant
-                return None
             candidates = (sentence.taken, sentence.free)
         elif bare or link in (Link.LIST, Link.COMMA):
             candidates = (sentence.chain, sentence.free)

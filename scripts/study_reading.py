@@ -11,21 +11,18 @@ the two sets above.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from renshi import extractor, priors, repeats
-from renshi.model import Model, load_model
+from renshi.model import Model
 from training.calibrate import Remembering
 from training.evaluate import Judged, judge, span_counts
 from training.metrics import paired_bootstrap, score_of, span_of
-from training.runs import write_json
-from training.sources import Example, read_source
+from training.sources import Example
+from training.studies import run_study
 
 KNOWN, LEAST = (0.55, 0.7, 0.8, 0.9), (0.005, 0.02, 0.05, 0.1, 0.2)
 LOWERED = (0.0, 1.0, 2.0, 3.0, 4.0, 8.0)
@@ -35,16 +32,19 @@ def _no_repeats(_: str, entities: Sequence[Any], __: Any) -> list[Any]:
     return list(entities)
 
 
-PARTS: dict[str, list[tuple[Any, str, Any]]] = {
-    "line_feeds": [(priors, "_LINE_FEED", 0.0)],
-    "single_characters": [(priors, "_SINGLE", 0.0)],
-    "repeats": [(extractor, "find_repeats", _no_repeats)],
+Change = tuple[Any, str, Any]
+"""A module, a name in it, and another value for it."""
+
+PARTS: dict[str, Change] = {
+    "line_feeds": (priors, "_LINE_FEED", 0.0),
+    "single_characters": (priors, "_SINGLE", 0.0),
+    "repeats": (extractor, "find_repeats", _no_repeats),
 }
-"""Of each part what turns it off: a module, a name in it, and a value."""
+"""Of each part what turns it off."""
 
 
 @contextmanager
-def changed(changes: Sequence[tuple[Any, str, Any]]) -> Iterator[None]:
+def changed(changes: Sequence[Change]) -> Iterator[None]:
     """The modules' names have other values within."""
     before = [getattr(module, name) for module, name, _ in changes]
     try:
@@ -60,26 +60,26 @@ def study(model: Model, examples: Sequence[Example]) -> dict[str, Any]:
     """The report on one set."""
     remembering = Remembering(model)
 
-    def read(*changes: tuple[Any, str, Any]) -> list[Judged]:
+    def read(*changes: Change) -> list[Judged]:
         with changed(changes):
             return judge(remembering.again(model.calibration), examples)
 
-    def f1(*changes: tuple[Any, str, Any]) -> float:
+    def f1(*changes: Change) -> float:
         return round(score_of(span_counts(read(*changes))).f1, 4)
 
     everything = read()
     counts = span_counts(everything)
 
-    def without(changes: Sequence[tuple[Any, str, Any]]) -> dict[str, float]:
+    def without(*changes: Change) -> dict[str, float]:
         less = span_counts(read(*changes))
         return {"f1": round(score_of(less).f1, 4), "p": round(paired_bootstrap(less, counts), 4)}
 
-    added = list(_added(read(*PARTS["repeats"]), everything))
+    added = list(_added(read(PARTS["repeats"]), everything))
     return {
         "documents": len(examples),
         "all": round(score_of(counts).f1, 4),
-        "none": without([change for part in PARTS.values() for change in part]),
-        "without": {name: without(changes) for name, changes in PARTS.items()},
+        "none": without(*PARTS.values()),
+        "without": {name: without(change) for name, change in PARTS.items()},
         "added_by_repeats": len(added),
         "of_these_right": _mean(right for _, right in added),
         "their_mean_score": _mean(score for score, _ in added),
@@ -106,17 +106,7 @@ def _mean(values: Iterator[float] | Iterator[bool]) -> float | None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", nargs="+", type=Path, help="folders of inline markup")
-    parser.add_argument("--model", help="a folder or Hub id; the model in the package is the default")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the reports")
-    options = parser.parse_args(arguments)
-    model = load_model(options.model, None, backend="torch", device="auto", dtype="auto")
-    report = {"/".join(path.parts[-2:]): study(model, read_source("markup", path)[0]) for path in options.data}
-    print(json.dumps(report, indent=1))
-    if options.json:
-        write_json(options.json, {"model": model.name, **report})
-    return 0
+    return run_study(__doc__, study, arguments)
 
 
 if __name__ == "__main__":

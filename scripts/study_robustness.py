@@ -11,19 +11,17 @@ pages are the same.
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from random import Random
 from typing import Any
 
 from renshi import Extractor
+from renshi.model import Model
 from training.augment import DAMAGES, Edit, rewrite, to_traditional
 from training.evaluate import is_damaged, is_traditional, judge, span_counts
 from training.metrics import Counts, difference_interval, score_of
-from training.runs import write_json
-from training.sources import Example, read_source
+from training.sources import Example
+from training.studies import run_study
 
 Change = Callable[[Example, Random], Iterator[Edit]]
 
@@ -50,8 +48,9 @@ def lost(clean: Counts, other: Counts) -> dict[str, float]:
     }
 
 
-def study(extractor: Extractor, examples: Sequence[Example]) -> dict[str, Any]:
+def study(model: Model, examples: Sequence[Example]) -> dict[str, Any]:
     """The report on one set."""
+    extractor = Extractor(model)
     plain = [e for e in examples if not (is_traditional(e.text) or is_damaged(e.text))]
     kinds: Mapping[str, Sequence[Change]] = {
         "Traditional": [to_traditional],
@@ -67,17 +66,7 @@ def study(extractor: Extractor, examples: Sequence[Example]) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", nargs="+", type=Path, help="folders of inline markup")
-    parser.add_argument("--model", help="a folder or Hub id; the model in the package is the default")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the reports")
-    options = parser.parse_args(arguments)
-    extractor = Extractor.from_pretrained(options.model)
-    report = {"/".join(path.parts[-2:]): study(extractor, read_source("markup", path)[0]) for path in options.data}
-    print(json.dumps(report, indent=1))
-    if options.json:
-        write_json(options.json, {"model": extractor.model_name, **report})
-    return 0
+    return run_study(__doc__, study, arguments)
 
 
 if __name__ == "__main__":

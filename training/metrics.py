@@ -108,15 +108,18 @@ def _resampled_f1(counts: Counts, samples: int, seed: int) -> NDArray[np.float64
 
 def bootstrap_interval(counts: Counts, samples: int = 1000, seed: int = 0) -> tuple[float, float]:
     """The 95 % percentile interval of F1 over resampled documents."""
-    low, high = np.percentile(_resampled_f1(counts, samples, seed), [2.5, 97.5])
-    return float(low), float(high)
+    return _middle(_resampled_f1(counts, samples, seed))
 
 
 def difference_interval(counts_a: Counts, counts_b: Counts, samples: int = 1000, seed: int = 0) -> tuple[float, float]:
     """The 95 % percentile interval of how much better the F1 of b is than that of a, over resampled documents, the same
     ones for both."""
-    better = _resampled_f1(counts_b, samples, seed) - _resampled_f1(counts_a, samples, seed)
-    low, high = np.percentile(better, [2.5, 97.5])
+    return _middle(_resampled_f1(counts_b, samples, seed) - _resampled_f1(counts_a, samples, seed))
+
+
+def _middle(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Between what 95 % of the values lie."""
+    low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
 
 

@@ -4,8 +4,9 @@
 
 Runs that differ in their seed, their data's order or their augmentation, and began from one fine-tuned model, end in one
 basin: the mean of their weights is a model, as good as the ensemble of them and as fast as one (Wortsman et al. 2022,
-arXiv:2203.05482). Where they began from different models it is none. It has no calibration of its own: next,
-`python -m training.calibrate OUTPUT DEV`. Status 2 where the models are not of one kind.
+arXiv:2203.05482). So do a model and what it became in a fine-tuning (Wortsman et al. 2022, arXiv:2109.01903). Where they
+began from different models it is none. It has no calibration of its own: next, `python -m training.calibrate OUTPUT DEV`.
+Status 2 where the models are not of one kind.
 """
 
 from __future__ import annotations

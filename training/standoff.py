@@ -118,15 +118,16 @@ def _named(role: tuple[int, int, int | None], entities: Sequence[Entity]) -> Rol
     return person, title, organization
 
 
-def _numbered(role: RoleStrings, entities: Sequence[Entity]) -> tuple[int, int, int | None]:
+def _numbered(role: RoleStrings, document: AnnotatedDocument) -> tuple[int, int, int | None]:
     """The first entities with a role's strings. Raises StandoffError."""
+    marked = [(on_one_line(entity.text), entity.label) for entity in document.entities]
     numbers = list[int | None]()
     for name, label in zip(role, _OF_A_ROLE, strict=True):
-        found = (n for n, entity in enumerate(entities) if (on_one_line(entity.text), entity.label) == (name, label))
-        numbers.append(None if name is None else next(found, -1))
+        numbers.append(None if name is None else marked.index((name, label)) if (name, label) in marked else -1)
     person, title, organization = numbers
     if person is None or title is None or -1 in numbers:
-        raise StandoffError(f"the ROLE line {' || '.join(name or '-' for name in role)} names what is not marked")
+        line = " || ".join(name or "-" for name in role)
+        raise StandoffError(f"{document.id}: the ROLE line {line} names what is not marked")
     return person, title, organization
 
 
@@ -146,10 +147,7 @@ def part(document: AnnotatedDocument, corpus: str, number: int, lines: Sequence[
             ) from None
         numbers.append(after - 1)
     spans = [(entity.start, entity.end, entity.label) for entity in document.entities]
-    try:
-        roles = [_numbered(role, document.entities) for role in document.roles]
-    except StandoffError as error:
-        raise StandoffError(f"{document.id}: {error}") from None
+    roles = [_numbered(role, document) for role in document.roles]
     return Annotations(corpus, number, numbers, digest(document.text), spans, roles)
 
 

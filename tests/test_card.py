@@ -26,7 +26,7 @@ def test_every_block_is_used() -> None:
 def test_the_head_is_the_hubs_metadata() -> None:
     card = (ROOT / "model_card.md").read_text(encoding="utf-8")
     head = yaml.safe_load(card.split("---\n")[1])
-    assert {"language", "license", "library_name", "pipeline_tag", "metrics", "model-index"} <= set(head)
+    assert {"language", "license", "library_name", "pipeline_tag", "datasets", "metrics", "model-index"} <= set(head)
     results = head["model-index"][0]["results"]
     assert results
     assert all({"task", "dataset", "metrics"} <= set(result) for result in results)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from renshi.model import Model, load_model
+from training import models
 from training.runs import write_json
 from training.sources import Example, read_source
 
@@ -23,12 +24,12 @@ def run_study(
     """Print the report on each set, by the last two parts of its path, and write it where the command line says so."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="+", type=Path, help="folders of inline markup")
-    parser.add_argument("--model", help="a folder or Hub id; the model in the package is the default")
+    parser.add_argument("--model", default=models.PACKAGED, help="folder, Hub id, or default")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the reports")
     options = parser.parse_args(arguments)
-    model = load_model(options.model, None, backend="torch", device="auto", dtype="auto")
+    model = load_model(models.find(options.model), None, backend="torch", device="auto", dtype="auto")
     report = {"/".join(path.parts[-2:]): study(model, read_source("markup", path)[0]) for path in options.data}
     print(json.dumps(report, indent=1))
     if options.json:
-        write_json(options.json, {"model": model.name, **report})
+        write_json(options.json, {"model": models.title(options.model), **report})
     return 0

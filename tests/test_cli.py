@@ -347,7 +347,10 @@ def test_interrupted_it_leaves_no_half_written_file(tiny_model: Path, tmp_path: 
     out = tmp_path / "out.jsonl"
     out.write_text("what was there before", encoding="utf-8")
     command = [sys.executable, "-m", "renshi", "extract", str(lines), "-m", str(tiny_model), "-o", str(out)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8")
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, encoding="utf-8",
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # the tests may run behind an &, which ignores it
+    )  # fmt: skip
     while not [path for path in tmp_path.glob(".renshi-*") if path.stat().st_size]:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)

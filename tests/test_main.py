@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,5 +18,6 @@ def test_interrupted_while_it_loads_it_says_so(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "renshi", "extract", "page.txt"],
         env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, timeout=60,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # the tests may run behind an &, which ignores it
     )  # fmt: skip
     assert (result.returncode, result.stdout, result.stderr) == (130, "", "renshi: interrupted\n")

@@ -464,7 +464,9 @@ def test_asked_to_end_it_leaves_nothing_half_written(
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # the tests themselves may run under nohup
+            preexec_fn=lambda: signal.signal(
+                number, signal.SIG_DFL
+            ),  # the tests may run under nohup or behind an &, which ignore it
         )
         for path, line in runs.items()
     }

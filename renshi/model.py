@@ -165,9 +165,16 @@ class Model(Protocol):
 
 
 def load_model(
-    model: str | os.PathLike[str] | None, revision: str | None, *, backend: str, device: str, dtype: str
+    model: str | os.PathLike[str] | None = None,
+    revision: str | None = None,
+    *,
+    backend: str = "torch",
+    device: str = "auto",
+    dtype: str = "auto",
 ) -> Model:
-    """A model by folder or Hub id (None: the packaged one), run by torch or by ONNX Runtime. Raises `ExtractorError`."""
+    """A model by folder or Hub id (None: the packaged one), run by torch or by ONNX Runtime. Raises `ExtractorError`.
+
+    The arguments are those of `Extractor.from_pretrained`."""
     name = "renshi-default" if model is None else str(model)
     if revision is not None and (model is None or Path(model).is_dir()):
         raise ExtractorError(

@@ -52,6 +52,8 @@ def study(model: Model, examples: Sequence[Example]) -> dict[str, Any]:
     """The report on one set."""
     extractor = Extractor(model)
     plain = [e for e in examples if not (is_traditional(e.text) or is_damaged(e.text))]
+    if not plain:
+        return {"documents": 0}  # nothing to change
     kinds: Mapping[str, Sequence[Change]] = {
         "Traditional": [to_traditional],
         **{name: [change] for name, change in DAMAGES.items()},

@@ -42,7 +42,7 @@ PAGE = "省學會會長王進龍出席成立大會並致辭。山西省腫瘤醫
 
 
 def load(folder: Path) -> Any:
-    return load_model(folder, None, backend="torch", device="cpu", dtype="float32")
+    return load_model(folder, device="cpu", dtype="float32")
 
 
 def opinion(raw: str, entities: list[tuple[str, str, float]], possible: list[tuple[str, str, float]] = []) -> Opinion:  # noqa: B006

@@ -42,3 +42,13 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main([str(folder), "--json", str(tmp_path / "out.json")]) == 0
     assert '"set/test"' in (tmp_path / "out.json").read_text(encoding="utf-8")
     assert '"all damages"' in capsys.readouterr().out
+
+
+def test_a_set_without_a_clean_simplified_page_is_told_and_not_scored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "set/test"
+    folder.mkdir(parents=True)
+    (folder / "a.txt").write_text("{省學會|ORG}{會長|TITLE}{王強|PER}出席會議。", encoding="utf-8")
+    assert main([str(folder)]) == 0
+    assert '"documents": 0' in capsys.readouterr().out

@@ -168,7 +168,7 @@ def measure(model: Model, examples: Sequence[Example], calibration: Calibration)
 
 def calibrate(folder: Path, examples: Sequence[Example], model: Model | None = None) -> Calibration:
     """Fit on the examples and write the result into the folder's ``config.json``."""
-    model = model or load_model(folder, None, backend="torch", device="auto", dtype="auto")
+    model = model or load_model(folder)
     calibration = fit(model, examples)
     path = folder / "config.json"
     config = json.loads(path.read_text(encoding="utf-8")) | {"calibration": calibration.to_dict()}
@@ -187,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = models.find(options.model)
         names = set_names([*options.data, *options.check])
         sets = [read_data(argument).examples for argument in (*options.data, *options.check)]
-        model = load_model(folder, None, backend="torch", device="auto", dtype="auto")
+        model = load_model(folder)
         fitted = [example for examples in sets[: len(options.data)] for example in examples]
         calibration = calibrate(folder, fitted, model)
         report: dict[str, Any] = {

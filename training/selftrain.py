@@ -372,9 +372,7 @@ def _group(label: str) -> str:
 def load_teacher(names: Sequence[str]) -> Teacher:
     """Raises ExtractorError."""
     folders = [models.find(name) for name in names]
-    return Teacher(
-        Ensemble([load_model(f, None, backend="torch", device="auto", dtype="auto") for f in folders], names)
-    )
+    return Teacher(Ensemble([load_model(f) for f in folders], names))
 
 
 def selftrain(config: SelftrainConfig) -> dict[str, Any]:

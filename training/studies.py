@@ -27,7 +27,7 @@ def run_study(
     parser.add_argument("--model", default=models.PACKAGED, help="folder, Hub id, or default")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the reports")
     options = parser.parse_args(arguments)
-    model = load_model(models.find(options.model), None, backend="torch", device="auto", dtype="auto")
+    model = load_model(models.find(options.model))
     report = {"/".join(path.parts[-2:]): study(model, read_source("markup", path)[0]) for path in options.data}
     print(json.dumps(report, indent=1))
     if options.json:

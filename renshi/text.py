@@ -8,7 +8,8 @@ one form of all that, and the user should get exact positions in the text they s
 2. *character for character* (a translation table; offsets do not move): Traditional → Simplified by OpenCC's tables,
    full-width letters and digits → ASCII, radicals and compatibility ideographs → the ideographs they stand for, every
    line break → ``\\n``, other white space → a space, a lone surrogate → U+FFFD (tokenizers refuse surrogates);
-3. *removals*: bracketed pinyin after an ideograph, then spaces between two ideographs of one line;
+3. *removals*: bracketed pinyin after an ideograph, then spaces between two ideographs of one line; but of those that part
+   the names of a roster one is left, as the 、 or ， of running text (`renshi.rosters`);
 4. *character for character*: a half-width ``,:;!?()`` that touches Chinese text becomes full-width, which is what clean
    Chinese news has and what Chinese encoders were trained on. ``3,000`` and ``10:30`` stay.
 
@@ -25,6 +26,8 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+
+from renshi.rosters import separators
 
 __all__ = ["HAN", "Normalized", "is_pinyin", "normalize"]
 
@@ -54,6 +57,8 @@ _INVISIBLE = re.compile(
 )
 _BRACKETED_LATIN = re.compile("[(（]([A-Za-z\u00c0-\u024f\u0251\u0261\u0300-\u036f\u1e00-\u1eff]{1,12})[)）]")
 _STRAY_SPACES = re.compile(f"(?<=[{HAN}]) +(?=[{HAN}])")
+_SPACED_WORDS = re.compile(f"(?:(?<! ) +)?[{HAN}·]+(?:[ \n]+[{HAN}·]+)+")
+_WIDE_SPACES = "\t\u2003\u3000"
 _CHINESE = HAN + "\u3000-\u3006\u3008-\u303f\uff01-\uffee“”‘’…—·"  # ideographs and the punctuation among them
 # The second alternative looks behind itself so as to begin with a run only: from each of its characters anew, a run of n
 # commas in English would take n² steps.
@@ -145,9 +150,30 @@ def normalize(raw: str, *, fold: bool = True) -> Normalized:
     )
     text = text.translate(_table(fold))
     text, starts, ends = _remove(text, starts, ends, ((a, b, True) for a, b in _pinyin(text)))
-    text, starts, ends = _remove(text, starts, ends, ((*match.span(), False) for match in _STRAY_SPACES.finditer(text)))
+    stray = [match.span() for match in _STRAY_SPACES.finditer(text)]
+    parting = _parting(raw, text, starts) if stray else {}
+    text = _replace(text, ((start, parting[start]) for start, _ in stray if start in parting))
+    text, starts, ends = _remove(text, starts, ends, ((start + (start in parting), end, False) for start, end in stray))
     text = _NARROW_IN_CHINESE.sub(lambda match: match[0].translate(_WIDEN), text)
     return Normalized(text, raw, starts, ends)
+
+
+def _parting(raw: str, text: str, starts: NDArray[np.int32]) -> dict[int, str]:
+    """Where spaces part names, and what stands for them."""
+
+    def is_wide(start: int, end: int) -> bool:
+        return end - start > 1 or raw[starts[start]] in _WIDE_SPACES
+
+    return separators(text, _SPACED_WORDS, is_wide)
+
+
+def _replace(text: str, characters: Iterable[tuple[int, str]]) -> str:
+    """The text with other characters at some places."""
+    parts, last = list[str](), 0
+    for place, character in characters:
+        parts += text[last:place], character
+        last = place + 1
+    return "".join([*parts, text[last:]])
 
 
 def _remove(

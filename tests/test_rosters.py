@@ -1,0 +1,86 @@
+"""Spaces that part names become the signs of running text; all others are inside of something, or between its halves."""
+
+import time
+
+import pytest
+
+from renshi.rosters import is_name
+from renshi.text import normalize
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        ("董元 梁瑞澤 羅月天 何群", "董元、梁瑞泽、罗月天、何群"),
+        ("李明　张伟　王强", "李明、张伟、王强"),
+        ("副会长：\n王  强  李四光\n欧阳 娜  张伟", "副会长：\n王强、李四光\n欧阳娜、张伟"),
+        ("王 宁 牛 津 石 磊 时 光", "王宁、牛津、石磊、时光"),
+        ("卢 伟  欧阳 楠  马 骏 陈大山", "卢伟、欧阳楠、马骏、陈大山"),
+        ("田長(zhǎng)青 余凱建 顧軒瑩 唐鵬", "田长青、余凯建、顾轩莹、唐鹏"),
+        # One in four may be no name by its form; at the ends it is a title or another word.
+        ("王强 那日松 李明 张伟", "王强、那日松、李明、张伟"),
+        ("阿迪力·买买提 王强 李明", "阿迪力·买买提、王强、李明"),
+        ("主任 范一舟 王强 李明 摄影", "主任范一舟、王强、李明摄影"),
+        # A line of one.
+        ("理事长\n毕竟成  津门口腔医院院长", "理事长\n毕竟成，津门口腔医院院长"),
+        (
+            "成  员:花满城  生产运行部部长\n        司空曙光　科技创新部部长",
+            "成员：花满城，生产运行部部长\n        司空曙光，科技创新部部长",
+        ),
+        ("出席：闵行之  解明远", "出席：闵行之、解明远"),
+    ],
+)
+def test_parts_names(raw: str, text: str) -> None:
+    assert normalize(raw).text == text
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        ("院长 王强 副院长 李明 主任 张伟", "院长王强副院长李明主任张伟"),
+        ("首页 医院概况 新闻动态 专家介绍", "首页医院概况新闻动态专家介绍"),
+        ("中国 医学 科学 院", "中国医学科学院"),
+        ("会长廖 有根、惠  民说", "会长廖有根、惠民说"),
+        ("符 海 涛", "符海涛"),
+        ("王强 李明", "王强李明"),
+        ("王强 院长", "王强院长"),  # one space alone says nothing
+        ("会上，王强  作工作报告", "会上，王强作工作报告"),  # no beginning of a line
+        ("王强\n李明\n张伟", "王强\n李明\n张伟"),
+        ("王强 A 李明 B 张伟", "王强 A 李明 B 张伟"),
+    ],
+)
+def test_leaves_the_rest(raw: str, text: str) -> None:
+    assert normalize(raw).text == text
+
+
+def test_what_stands_for_the_spaces_is_the_first_of_them() -> None:
+    normalized = normalize("董元   梁瑞澤 何群")
+    assert normalized.text == "董元、梁瑞泽、何群"
+    assert normalized.to_raw(2, 3) == (2, 3)
+    assert normalized.to_raw(3, 6) == (5, 8)
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("王强", True),
+        ("欧阳娜", True),
+        ("司马相如", True),
+        ("王", False),
+        ("欧阳", True),
+        ("王小二强", False),
+        ("院长", False),
+    ],
+)
+def test_knows_the_form_of_a_name(cell: str, expected: bool) -> None:
+    assert is_name(cell) is expected
+
+
+@pytest.mark.parametrize("piece", [" ", "王强 ", "王 ", "王\n ", " \n", "·· ", "欧阳 "])
+def test_takes_linear_time(piece: str) -> None:
+    seconds = []
+    for number in (20_000, 80_000):
+        start = time.process_time()
+        normalize(piece * number)
+        seconds.append(time.process_time() - start)
+    assert seconds[1] < 10 * seconds[0] + 1  # 4 times as long; 16 times if it were quadratic

@@ -3,7 +3,8 @@
     {省学会|ORG}{会长|TITLE}{王进龙|PER}出席{成立大会|EVENT.FOUNDING}。
     ROLE 王进龙 || 会长 || 省学会
 
-A literal brace or bar is escaped by a backslash. Role lines follow the text; ``-`` stands for no organization.
+A literal brace or bar is escaped by a backslash, and so is each backslash that stands before one or before a mark; others
+are what they are. Role lines follow the text; ``-`` stands for no organization.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class AnnotatedDocument:
 
 
 _ROLE_LINES = re.compile(r"(?:\n|\A)ROLE [^\n]*(?:\nROLE [^\n]*)*\n*\Z")
-_TOKEN = re.compile(r"\\(?P<escaped>[{|}])|(?P<open>\{)|(?P<bar>\|)|(?P<close>\})")
+# The run of backslashes before a sign is seen whole: from each of them anew, a run of n would take n² steps.
+_TOKEN = re.compile(r"(?<!\\)(?P<backslashes>\\*)(?P<sign>[{|}])")
 
 
 def parse_markup(marked: str, id: str = "") -> AnnotatedDocument:
@@ -66,28 +68,29 @@ def parse_markup(marked: str, id: str = "") -> AnnotatedDocument:
         )
 
     for token in _TOKEN.finditer(body):
+        backslashes, sign = token["backslashes"], token["sign"]
+        escaped = len(backslashes) % 2 == 1
         if label_at < 0:
-            parts.append(body[last : token.start()])
-            length += token.start() - last
+            plain = body[last : token.start()] + backslashes[: len(backslashes) // 2] + (sign if escaped else "")
+            parts.append(plain)
+            length += len(plain)
             last = token.end()
-        if token["escaped"]:
-            if label_at < 0:
-                parts.append(token["escaped"])
-                length += 1
-        elif token["open"]:
+        if escaped:
+            continue
+        if sign == "{":
             if start >= 0:
                 raise fail(
                     token.start(), "a span inside a span; close the first with |LABEL}, or write \\{ for a brace"
                 )
             start = length
-        elif token["bar"]:
+        elif sign == "|":
             if start < 0 or label_at >= 0:
                 raise fail(token.start(), "a bar that ends no mention; write \\| for a bar")
             label_at = token.end()
         else:
             if label_at < 0:
                 raise fail(token.start(), "a closing brace without |LABEL; write \\} for a brace")
-            label = body[label_at : token.start()]
+            label = body[label_at : token.end() - 1]
             if label not in LABELS:
                 raise fail(label_at, f"unknown label {label!r}; labels are {', '.join(LABELS)}")
             if start == length:
@@ -114,20 +117,22 @@ def on_one_line(text: str) -> str:
     return text.replace("\n", "").replace("\r", "")
 
 
-def _escape(text: str) -> str:
-    return re.sub(r"[{|}]", r"\\\g<0>", text)
+def _escape(text: str, before_sign: bool = False) -> str:
+    """Markup of a text: a sign has a backslash before it, and backslashes that stand before a sign are doubled."""
+    text = _TOKEN.sub(lambda token: 2 * token["backslashes"] + "\\" + token["sign"], text)
+    return text + "\\" * (len(text) - len(text.rstrip("\\"))) if before_sign else text
 
 
 def _unescape(text: str) -> str:
-    return re.sub(r"\\([{|}])", r"\1", text)
+    return _TOKEN.sub(lambda token: token["backslashes"][: len(token["backslashes"]) // 2] + token["sign"], text)
 
 
 def format_markup(document: AnnotatedDocument) -> str:
     """Write an annotated document; `parse_markup` gives the same one back."""
     parts, last = [], 0
     for entity in document.entities:
-        parts.append(_escape(document.text[last : entity.start]))
-        parts.append(f"{{{_escape(document.text[entity.start : entity.end])}|{entity.label}}}")
+        parts.append(_escape(document.text[last : entity.start], before_sign=True))
+        parts.append(f"{{{_escape(document.text[entity.start : entity.end], before_sign=True)}|{entity.label}}}")
         last = entity.end
     parts.append(_escape(document.text[last:]))
     lines = ["".join(parts)]

@@ -41,12 +41,25 @@ def test_an_added_document_moves_no_other() -> None:
     assert set(assign([[str(number)] for number in range(100)]).values()) == set(SPLITS)
 
 
-def test_the_datasheets_table_is_counted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.argv", ["splits", "table", str(DATA / "original")])
+@pytest.mark.parametrize("corpus", ["original", "written"])
+def test_the_datasheets_table_is_counted(
+    corpus: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["splits", "table", str(DATA / corpus)])
     main()
     table = capsys.readouterr().out.strip()
-    assert table == count_table(DATA / "original")
+    assert table == count_table(DATA / corpus)
     assert table in (DATA / "README.md").read_text(encoding="utf-8")
+
+
+def test_written_pages_are_like_none_that_is_measured_on() -> None:
+    written = {name: page.text for name, page in read_folder(DATA / "written").items()}
+    measured = {
+        name: page.text for split in ("dev", "test") for name, page in read_folder(DATA / "original" / split).items()
+    }
+    assert not written.keys() & measured.keys()
+    groups = group_near_duplicates(written | measured)
+    assert all(len({name in written for name in group}) == 1 for group in groups)
 
 
 @pytest.mark.parametrize(("sample", "document"), SAMPLES.items())

@@ -84,19 +84,21 @@ def read_folder(folder: Path) -> dict[str, AnnotatedDocument]:
 
 
 def count_table(folder: Path) -> str:
-    """The Markdown table of what each split of a folder holds."""
+    """The Markdown table of what each split of a folder holds, and all of it."""
     columns: dict[str, Counter[str]] = {}
-    for split in SPLITS:
+    splits = [split for split in SPLITS if (folder / split).is_dir()]
+    for split in splits or [""]:
         documents = read_folder(folder / split).values()
         counts = columns[split] = Counter(entity.label for document in documents for entity in document.entities)
         counts["documents"] = len(documents)
         counts["characters"] = sum(len(document.text) for document in documents)
         counts["roles"] = sum(len(document.roles) for document in documents)
-    rows = ["| | train | dev | test | all |", "| --- | ---: | ---: | ---: | ---: |"]
+    rows = [f"| | {' | '.join([*splits, 'all'])} |", "| --- |" + " ---: |" * (len(splits) + 1)]
     for key in ("documents", "characters", *LABELS, "roles"):
-        values = [columns[split][key] for split in SPLITS]
+        values = [columns[split][key] for split in splits]
+        everything = sum(counts[key] for counts in columns.values())
         name = f"`{key}`" if key in LABELS else key
-        rows.append(f"| {name} | " + " | ".join(f"{value:,}" for value in (*values, sum(values))) + " |")
+        rows.append(f"| {name} | " + " | ".join(f"{value:,}" for value in (*values, everything)) + " |")
     return "\n".join(rows)
 
 
@@ -116,7 +118,7 @@ def main() -> None:
     copying = commands.add_parser("copy", help="copy a folder of annotated files into train/, dev/ and test/")
     copying.add_argument("source", type=Path)
     copying.add_argument("target", type=Path)
-    table = commands.add_parser("table", help="count what the splits hold")
+    table = commands.add_parser("table", help="count what the splits hold, or a folder that has none")
     table.add_argument("folder", type=Path)
     options = parser.parse_args()
     if options.command == "copy":

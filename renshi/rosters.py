@@ -6,8 +6,9 @@ ideographs and guess the borders. `separators` finds these spaces, and says what
 `renshi.text.normalize` puts it.
 
 The signs are those of form alone. A *roster* is three cells and more behind one another, each of a name's length, three in
-four of them beginning with a surname: 、. A *line of one* begins, or goes on behind a colon, with a name and a wide space
-before what is said of it: ，. Headlines of two halves, menus, and names that a scraper broke are neither.
+four of them beginning with a surname: 、. So are two names with a wide space between them. A *line of one* begins, or goes
+on behind a colon, with a name and a wide space before what is said of it: ，. Offices, places, headlines of two halves,
+menus, and names that a scraper broke are none of these.
 """
 
 from __future__ import annotations
@@ -37,6 +38,12 @@ _COMPOUND = frozenset(
         "司徒司空亓官司寇呼延南宫端木百里东郭南门西门独孤拓跋纳兰第五公输颛孙",
     )
 )
+_NO_NAME = re.compile(
+    "(?:.*[部科处局署厅院省市县区委]|董事长|司长|区长|师长|连长|家长|通讯员|党员|官员|成员|顾问|董事|监事|理事|经理|代表|干事|司机"
+    "|初审|终审|编辑|责编|摄影)\\Z"
+)
+"""Bodies and places, offices, and words of an imprint: many begin with what may be a surname (安徽省, 通讯员). They end a
+roster."""
 _LEAST = 3
 """Cells of the shortest roster; ideographs of the shortest thing that is said of a name on its line."""
 _SHARE = 0.75
@@ -46,30 +53,31 @@ _SHARE = 0.75
 def is_name(cell: str) -> bool:
     """Whether Simplified ideographs have the form of a Chinese name: a surname and one or two characters."""
     compound = cell[:2] in _COMPOUND
-    return (2 <= len(cell) <= 3 and cell[0] in _SURNAMES) or (compound and 3 <= len(cell) <= 4)
+    named = (2 <= len(cell) <= 3 and cell[0] in _SURNAMES) or (compound and 3 <= len(cell) <= 4)
+    return named and not _NO_NAME.match(cell)
 
 
-def separators(text: str, words: re.Pattern[str], is_wide: Callable[[int, int], bool]) -> dict[int, str]:
+def separators(text: str, words: re.Pattern[str], width: Callable[[int, int], int]) -> dict[int, str]:
     """Where runs of spaces begin that part names, and what stands for them: 、 or ，.
 
     Args:
         text: Its white space is spaces and line feeds, its ideographs are Simplified: in others few surnames are known.
         words: Matches words of ideographs with white space between and before them, as `renshi.text` defines an ideograph.
-        is_wide: Whether the spaces [start, end) of the text are those of a column.
+        width: How wide the spaces [start, end) of the text are, in characters of half width; from 2 on it is a column's.
     """
     found = dict[int, str]()
     for match in words.finditer(text):
         first = match.start() == 0 or text[match.start() - 1] in _BEFORE_A_LINE
-        cells = list(_cells(match[0], match.start(), first, is_wide))
+        cells = list(_cells(list(_pieces(match[0], match.start(), first, width))))
         for cell, after in pairwise(cells):
-            if cell.heads and cell.named and after.wide and (after.named or after.size >= _LEAST):
+            if cell.named and after.wide and (after.named or (cell.heads and len(after.word) >= _LEAST)):
                 found[after.space] = "、" if after.named else "，"
         start = 0
         while start < len(cells):
             end = start
             while end < len(cells) and cells[end].sized:
                 end += 1
-            found |= dict.fromkeys(_between(cells[start:end]), "、")
+            found |= dict.fromkeys(_between(cells[start : end + 1]), "、")
             start = end + 1
     return found
 
@@ -81,50 +89,90 @@ _PIECE = re.compile(r"([ \n]*)([^ \n]+)")
 class _Cell(NamedTuple):
     """What may be a name."""
 
+    word: str
     space: int
     """Where the spaces before it begin; -1 where there are none, or a line feed."""
-    wide: bool
-    """Whether these are."""
+    width: int
+    """Of these, in characters of half width."""
     heads: bool
     """Whether it is the first of its line, or behind a colon."""
-    size: int
-    sized: bool
-    """Whether it is of a name's length."""
-    named: bool
+
+    @property
+    def wide(self) -> bool:
+        return self.width > 1
+
+    @property
+    def sized(self) -> bool:
+        """Whether it is of a name's length, and no office."""
+        return (2 <= len(self.word) <= 4 and not _NO_NAME.match(self.word)) or "·" in self.word
+
+    @property
+    def named(self) -> bool:
+        return "·" in self.word or is_name(self.word)
 
 
-def _cells(run: str, offset: int, first: bool, is_wide: Callable[[int, int], bool]) -> Iterator[_Cell]:
-    """The cells of a run that begins at `offset`, the spaces inside of names left out: a surname that stands alone belongs
-    to what follows it, and one character to the compound surname before it."""
-    pieces = [match.groups() for match in _PIECE.finditer(run)]
-    number, start = 0, offset
-    while number < len(pieces):
-        white, word = pieces[number]
-        end = start + len(white)
-        number, after_word = number + 1, end + len(word)
-        if number < len(pieces) and "\n" not in pieces[number][0]:
-            gap, after = pieces[number]
-            if (len(word) == 1 and word in _SURNAMES and len(after) <= 2) or (word in _COMPOUND and len(after) == 1):
-                word += after
-                number, after_word = number + 1, after_word + len(gap) + len(after)
-        parted = bool(white) and "\n" not in white and start > offset
+def _pieces(run: str, offset: int, first: bool, width: Callable[[int, int], int]) -> Iterator[_Cell]:
+    """What stands between the white space of a run that begins at `offset`."""
+    for match in _PIECE.finditer(run):
+        start, end = offset + match.start(1), offset + match.end(1)
+        parted = start < end and "\n" not in match[1] and match.start() > 0
         yield _Cell(
+            match[2],
             start if parted else -1,
-            parted and is_wide(start, end),
-            "\n" in white or (first and start == offset),
-            len(word),
-            2 <= len(word) <= 4 or "·" in word,
-            "·" in word or is_name(word),
+            width(start, end) if parted else 0,
+            "\n" in match[1] or (first and match.start() == 0),
         )
-        start = after_word
+
+
+def _cells(pieces: Sequence[_Cell]) -> Iterator[_Cell]:
+    """The cells of a run: single characters are put together to names, and a surname that is left alone, or one of two
+    characters, with what follows it."""
+    number = 0
+    while number < len(pieces):
+        end = number + 1
+        groups: Sequence[Sequence[_Cell]] = [pieces[number:end]]
+        if len(pieces[number].word) == 1:
+            while end < len(pieces) and len(pieces[end].word) == 1 and pieces[end].space >= 0:
+                end += 1
+            groups = _spaced_out(pieces[number:end])
+        if end < len(pieces) and pieces[end].space >= 0:
+            last, after = "".join(piece.word for piece in groups[-1]), pieces[end].word
+            if (last in _SURNAMES and len(after) == 2) or (last in _COMPOUND and len(after) == 1):
+                groups = [*groups[:-1], [*groups[-1], pieces[end]]]
+                end += 1
+        for group in groups:
+            yield group[0]._replace(word="".join(piece.word for piece in group))
+        number = end
+
+
+def _spaced_out(letters: Sequence[_Cell]) -> Sequence[Sequence[_Cell]]:
+    """Single characters, by names: the wider gaps part them; where all are alike, two or three characters are a name, and
+    more are names of two or of three if each begins with a surname."""
+    gaps = [letter.width for letter in letters[1:]]
+    if gaps and max(gaps) > min(gaps):
+        begins = [0, *(number for number, gap in enumerate(gaps, start=1) if gap > min(gaps)), len(letters)]
+        return [letters[begin:end] for begin, end in pairwise(begins)]
+    for size in (2, 3):
+        if (
+            len(letters) > 3
+            and len(letters) % size == 0
+            and all(letter.word in _SURNAMES for letter in letters[::size])
+        ):
+            return [letters[begin : begin + size] for begin in range(0, len(letters), size)]
+    return [letters]
 
 
 def _between(cells: Sequence[_Cell]) -> Iterator[int]:
     """The spaces between cells of a name's length, if they are a roster. What stands at its ends and is no name may be a
-    title before it or a word behind it."""
+    title before it or a word behind it. The last of `cells` may be longer: a name and what is said of it (``李明分别说``).
+    """
     named = [number for number, cell in enumerate(cells) if cell.named]
     if not named:
         return
-    roster = cells[named[0] : named[-1] + 1]
-    if len(roster) >= _LEAST and len(named) >= _SHARE * len(roster):
+    first, last = named[0], named[-1]
+    count = len(named)
+    if last == len(cells) - 2 and cells[-1].space >= 0 and cells[-1].word[0] in _SURNAMES and not cells[-1].sized:
+        last, count = last + 1, count + 1
+    roster = cells[first : last + 1]
+    if len(roster) >= _LEAST and count >= _SHARE * len(roster):
         yield from (cell.space for cell in roster[1:] if cell.space >= 0)

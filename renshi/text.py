@@ -57,7 +57,8 @@ _INVISIBLE = re.compile(
 )
 _BRACKETED_LATIN = re.compile("[(（]([A-Za-z\u00c0-\u024f\u0251\u0261\u0300-\u036f\u1e00-\u1eff]{1,12})[)）]")
 _STRAY_SPACES = re.compile(f"(?<=[{HAN}]) +(?=[{HAN}])")
-_SPACED_WORDS = re.compile(f"(?:(?<! ) +)?[{HAN}·]+(?:[ \n]+[{HAN}·]+)+")
+# Begins with a whole word, or the spaces before it, so that a long one is looked at once.
+_SPACED_WORDS = re.compile("(?:(?<! ) +|(?<![{0}· ])){1}(?:[ \n]+{1})+".format(HAN, f"[{HAN}]+(?:·[{HAN}]+)*"))
 _WIDE_SPACES = "\t\u2003\u3000"
 _CHINESE = HAN + "\u3000-\u3006\u3008-\u303f\uff01-\uffee“”‘’…—·"  # ideographs and the punctuation among them
 # The second alternative looks behind itself so as to begin with a run only: from each of its characters anew, a run of n
@@ -161,10 +162,10 @@ def normalize(raw: str, *, fold: bool = True) -> Normalized:
 def _parting(raw: str, text: str, starts: NDArray[np.int32]) -> dict[int, str]:
     """Where spaces part names, and what stands for them."""
 
-    def is_wide(start: int, end: int) -> bool:
-        return end - start > 1 or raw[starts[start]] in _WIDE_SPACES
+    def width(start: int, end: int) -> int:
+        return sum(1 + (raw[at] in _WIDE_SPACES) for at in starts[start:end].tolist())
 
-    return separators(text, _SPACED_WORDS, is_wide)
+    return separators(text, _SPACED_WORDS, width)
 
 
 def _replace(text: str, characters: Iterable[tuple[int, str]]) -> str:

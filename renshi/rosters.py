@@ -146,20 +146,21 @@ def _cells(pieces: Sequence[_Cell]) -> Iterator[_Cell]:
 
 
 def _spaced_out(letters: Sequence[_Cell]) -> Sequence[Sequence[_Cell]]:
-    """Single characters, by names: the wider gaps part them; where all are alike, two or three characters are a name, and
-    more are names of two or of three if each begins with a surname."""
+    """Single characters, by names of two or three each: the wider gaps part them, or the narrower ones where names are
+    padded to one width; where all gaps are alike, every second or third."""
     gaps = [letter.width for letter in letters[1:]]
-    if gaps and max(gaps) > min(gaps):
-        begins = [0, *(number for number, gap in enumerate(gaps, start=1) if gap > min(gaps)), len(letters)]
-        return [letters[begin:end] for begin, end in pairwise(begins)]
-    for size in (2, 3):
-        if (
-            len(letters) > 3
-            and len(letters) % size == 0
-            and all(letter.word in _SURNAMES for letter in letters[::size])
-        ):
-            return [letters[begin : begin + size] for begin in range(0, len(letters), size)]
-    return [letters]
+    narrow, wide = min(gaps, default=0), max(gaps, default=0)
+    ways: list[Sequence[int]] = [
+        [number for number, gap in enumerate(gaps, start=1) if gap > narrow],
+        [number for number, gap in enumerate(gaps, start=1) if gap < wide],
+    ]
+    if narrow == wide:
+        ways += [range(size, len(letters), size) for size in (2, 3) if len(letters) % size == 0]
+    for borders in ways:
+        groups = [letters[begin:end] for begin, end in pairwise([0, *borders, len(letters)])]
+        if all(is_name("".join(letter.word for letter in group)) for group in groups):
+            return groups
+    return [letters[begin:end] for begin, end in pairwise([0, *ways[0], len(letters)])]
 
 
 def _between(cells: Sequence[_Cell]) -> Iterator[int]:
@@ -171,7 +172,8 @@ def _between(cells: Sequence[_Cell]) -> Iterator[int]:
         return
     first, last = named[0], named[-1]
     count = len(named)
-    if last == len(cells) - 2 and cells[-1].space >= 0 and cells[-1].word[0] in _SURNAMES and not cells[-1].sized:
+    after = cells[-1]
+    if last == len(cells) - 2 and after.space >= 0 and len(after.word) > 4 and after.word[0] in _SURNAMES:
         last, count = last + 1, count + 1
     roster = cells[first : last + 1]
     if len(roster) >= _LEAST and count >= _SHARE * len(roster):

@@ -26,6 +26,7 @@ from renshi.text import normalize
         # Widths tell what belongs together.
         ("王 小 强  李 明 华  张 大 山", "王小强、李明华、张大山"),
         ("王 强  李 明", "王强、李明"),
+        ("郑国强 许　诺 黄　河 陈玉", "郑国强、许诺、黄河、陈玉"),
         ("（记者 林建杨　史洁明）", "（记者林建杨、史洁明）"),
         # A line of one.
         ("理事长\n毕竟成  津门口腔医院院长", "理事长\n毕竟成，津门口腔医院院长"),

@@ -14,7 +14,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ __all__ = ["BLOCKS", "onnx", "render"]
 
 ROOT = Path(__file__).parents[1]
 CARD = ROOT / "model_card.md"
-FILES = (CARD, ROOT / "README.md", ROOT / "README.zh.md", ROOT / "docs/performance.md")
+FILES = (CARD, ROOT / "README.md", ROOT / "README.zh.md", ROOT / "docs/performance.md", ROOT / "training/README.md")
 SETS: dict[str, str] = {
     "real/dev": "real news, dev",
     "annotations/test": "real news drawn at random, test",
@@ -236,6 +236,55 @@ def calibration() -> str:
     return "\n".join([*rows, "", found])
 
 
+def _row(name: str, cells: Iterable[str]) -> str:
+    return f"| {name} | {' | '.join(cells)} |"
+
+
+def reading() -> str:
+    """What is known of a page beside the network, one part at a time left out."""
+    sets = load("reading")
+    sets.pop("model")
+    reports = list(sets.values())
+    rows = [f"| | {' | '.join(f'`{name}`' for name in sets)} |", "| --- |" + " ---: |" * len(sets)]
+    rows.append(_row("the network alone", (f"{report['none']['f1']:.4f}" for report in reports)))
+    for part, name in {
+        "line_feeds": "line feeds",
+        "single_characters": "single characters",
+        "repeats": "names elsewhere",
+    }.items():
+        found = [report["without"][part] for report in reports]
+        cells = (f"{row['f1']:.4f} ({row['p']:.3f})" for row in found)
+        rows.append(_row(f'without {name} (p of "better with it")', cells))
+    rows.append(_row("all", (f"**{report['all']:.4f}**" for report in reports)))
+    rows.append(_row("names elsewhere: spans added", (str(report["added_by_repeats"]) for report in reports)))
+    shares = (f"{report['of_these_right']:.2f}, {report['their_mean_score']:.2f}" for report in reports)
+    rows.append(_row("of these right, and by their scores", shares))
+    return "\n".join(rows)
+
+
+def robustness() -> str:
+    """The same pages clean, Traditional and damaged: F1, and the difference to that of the clean ones."""
+    sets = load("robustness")
+    sets.pop("model")
+    reports = list(sets.values())
+    rows = [_row("the same pages", (f"`{name}`, {report['documents']} pages" for name, report in sets.items()))]
+    rows.append("| --- |" + " --- |" * len(sets))
+    rows.append(_row("clean", (f"{report['clean']:.3f}" for report in reports)))
+    for kind in (key for key in reports[0] if key not in ("documents", "clean")):
+        found = [report[kind] for report in reports]
+        cells = (
+            f"{row['f1']:.3f}, {_points(row['lost'])} ({_points(row['high'])} to {_points(row['low'])})"
+            for row in found
+        )
+        rows.append(_row(kind, cells))
+    return "\n".join(rows)
+
+
+def _points(lost: float) -> str:
+    """What is lost, as a change in points."""
+    return f"{-100 * lost:+.1f}".replace("-0.0", "0.0").replace("+0.0", "0.0")
+
+
 def ablations() -> str:
     """What each method brings to the model in the package, which goes on learning for a short while."""
     report = load("continued")
@@ -250,7 +299,7 @@ def ablations() -> str:
 BLOCKS: dict[str, Callable[[], str]] = {
     "summary": summary, "summary-zh": summary_zh, "labels": labels, "roles": roles, "slices": slices, "index": index,
     "speed": speed, "stages": stages, "onnx": onnx, "calibration": calibration,
-    "ablations": ablations,
+    "ablations": ablations, "reading": reading, "robustness": robustness,
 }  # fmt: skip
 
 

@@ -153,7 +153,7 @@ def normalize(raw: str, *, fold: bool = True) -> Normalized:
     text, starts, ends = _remove(text, starts, ends, ((a, b, True) for a, b in _pinyin(text)))
     stray = [match.span() for match in _STRAY_SPACES.finditer(text)]
     parting = _parting(raw, text, starts) if stray else {}
-    text = _replace(text, ((start, parting[start]) for start, _ in stray if start in parting))
+    text = _replace(text, sorted(parting.items()))  # all of them stray spaces
     text, starts, ends = _remove(text, starts, ends, ((start + (start in parting), end, False) for start, end in stray))
     text = _NARROW_IN_CHINESE.sub(lambda match: match[0].translate(_WIDEN), text)
     return Normalized(text, raw, starts, ends)

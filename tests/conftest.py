@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import signal
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,11 @@ _TABLE = (
 )
 PANICS_AT_X = {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(_TABLE).decode()}
 """A normalizer of tokenizer.json that lets the tokenizers library panic at a text with an x in it."""
+
+
+def heeds(number: signal.Signals) -> Callable[[], object]:
+    """For `preexec_fn`: the process heeds a signal, also where the tests run under nohup or behind an &, which ignore it."""
+    return lambda: signal.signal(number, signal.SIG_DFL)
 
 
 def make_model(folder: Path, *, max_length: int = 64, seed: int = 0, scale: float = 4.0) -> Path:

@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 from renshi import __version__
 from renshi.cli import app, main
 from renshi.records import Document, Failure, Record
+from tests.conftest import heeds
 
 ROOT = Path(__file__).parents[1]
 
@@ -347,10 +348,7 @@ def test_interrupted_it_leaves_no_half_written_file(tiny_model: Path, tmp_path: 
     out = tmp_path / "out.jsonl"
     out.write_text("what was there before", encoding="utf-8")
     command = [sys.executable, "-m", "renshi", "extract", str(lines), "-m", str(tiny_model), "-o", str(out)]
-    process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, encoding="utf-8",
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # the tests may run behind an &, which ignores it
-    )  # fmt: skip
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8", preexec_fn=heeds(signal.SIGINT))
     while not [path for path in tmp_path.glob(".renshi-*") if path.stat().st_size]:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)

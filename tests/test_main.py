@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import heeds
+
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_interrupted_while_it_loads_it_says_so(tmp_path: Path) -> None:
@@ -18,6 +20,6 @@ def test_interrupted_while_it_loads_it_says_so(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "renshi", "extract", "page.txt"],
         env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, timeout=60,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # the tests may run behind an &, which ignores it
+        preexec_fn=heeds(signal.SIGINT),
     )  # fmt: skip
     assert (result.returncode, result.stdout, result.stderr) == (130, "", "renshi: interrupted\n")

@@ -23,7 +23,7 @@ from renshi.cli import app
 from renshi.labels import TAGS
 from renshi.parts import open_run
 from renshi.records import Document, Failure, Record
-from tests.conftest import TEXT, make_model
+from tests.conftest import TEXT, heeds, make_model
 
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX signals, limits and mounts")
 
@@ -464,9 +464,7 @@ def test_asked_to_end_it_leaves_nothing_half_written(
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            preexec_fn=lambda: signal.signal(
-                number, signal.SIG_DFL
-            ),  # the tests may run under nohup or behind an &, which ignore it
+            preexec_fn=heeds(number),
         )
         for path, line in runs.items()
     }

@@ -62,6 +62,15 @@ def _score(row: Results) -> str:
     return f"{row['f1']:.3f}{interval}"
 
 
+def _row(name: str, cells: Iterable[str]) -> str:
+    return f"| {name} | {' | '.join(cells)} |"
+
+
+def _study(name: str) -> Results:
+    """The reports of a study, by their sets."""
+    return {key: report for key, report in load(name).items() if key != "model"}
+
+
 def summary(
     names: dict[str, str] = SETS, head: str = "micro F1 (95 %) | PER | TITLE | ORG | EVENT | roles from text"
 ) -> str:
@@ -71,7 +80,7 @@ def summary(
         spans, roles = report["spans"], report.get("roles", {})
         parts = [f"{spans[label]['f1']:.3f}" if label in spans else "" for label in ("PER", "TITLE", "ORG", "EVENT")]
         role = f"{roles['from text']['f1']:.3f}" if roles else ""
-        rows.append(f"| {names[name]} | {_score(spans['micro'])} | {' | '.join(parts)} | {role} |")
+        rows.append(_row(names[name], [_score(spans["micro"]), *parts, role]))
     return "\n".join(rows)
 
 
@@ -106,23 +115,21 @@ def roles() -> str:
     reports = [report for _, report in _sets() if "roles" in report]
     rows.append("| --- |" + " --- |" * len(reports))
     for key in ("from text", "from text, person and title", "from gold entities"):
-        rows.append(f"| roles {key} | " + " | ".join(_score(report["roles"][key]) for report in reports) + " |")
-    rows.append(
-        "| event types of the document | " + " | ".join(f"{r['event_types']['set']['f1']:.3f}" for r in reports) + " |"
-    )
-    first = (f"{report['event_types']['first']['accuracy']:.3f}" for report in reports)
-    rows.append("| most salient type is the same | " + " | ".join(first) + " |")
+        rows.append(_row(f"roles {key}", (_score(report["roles"][key]) for report in reports)))
+    types = [report["event_types"] for report in reports]
+    rows.append(_row("event types of the document", (f"{found['set']['f1']:.3f}" for found in types)))
+    rows.append(_row("most salient type is the same", (f"{found['first']['accuracy']:.3f}" for found in types)))
     return "\n".join(rows)
 
 
 def slices() -> str:
     """Micro F1 on parts of the data."""
     reports = [(SETS[name], report["slices"]) for name, report in _sets() if "event_types" in report]
-    rows = ["| slice | " + " | ".join(f"{name}: F1 | gold spans" for name, _ in reports) + " |"]
+    rows = [_row("slice", (f"{name}: F1 | gold spans" for name, _ in reports))]
     rows.append("| --- |" + " ---: | ---: |" * len(reports))
     for key in dict.fromkeys(key for _, table in reports for key in table):
         cells = (f"{t[key]['f1']:.3f} | {t[key]['support']}" if key in t else " | " for _, t in reports)
-        rows.append(f"| {key} | {' | '.join(cells)} |")
+        rows.append(_row(key, cells))
     return "\n".join(rows)
 
 
@@ -236,14 +243,9 @@ def calibration() -> str:
     return "\n".join([*rows, "", found])
 
 
-def _row(name: str, cells: Iterable[str]) -> str:
-    return f"| {name} | {' | '.join(cells)} |"
-
-
 def reading() -> str:
     """What is known of a page beside the network, one part at a time left out."""
-    sets = load("reading")
-    sets.pop("model")
+    sets = _study("reading")
     reports = list(sets.values())
     rows = [f"| | {' | '.join(f'`{name}`' for name in sets)} |", "| --- |" + " ---: |" * len(sets)]
     rows.append(_row("the network alone", (f"{report['none']['f1']:.4f}" for report in reports)))
@@ -264,8 +266,7 @@ def reading() -> str:
 
 def robustness() -> str:
     """The same pages clean, Traditional and damaged: F1, and the difference to that of the clean ones."""
-    sets = load("robustness")
-    sets.pop("model")
+    sets = _study("robustness")
     reports = list(sets.values())
     rows = [_row("the same pages", (f"`{name}`, {report['documents']} pages" for name, report in sets.items()))]
     rows.append("| --- |" + " --- |" * len(sets))

@@ -44,8 +44,10 @@ _NO_NAME = re.compile(
 )
 """Bodies and places, offices, and words of an imprint: many begin with what may be a surname (安徽省, 通讯员). They end a
 roster."""
-_LEAST = 3
-"""Cells of the shortest roster; ideographs of the shortest thing that is said of a name on its line."""
+_FEWEST_CELLS = 3
+"""Of a roster."""
+_SHORTEST_WORD = 3
+"""Ideographs of what is said of a name on its line."""
 _SHARE = 0.75
 """Of its cells begin with a surname: minorities' names and given names alone stand among the others."""
 
@@ -70,7 +72,7 @@ def separators(text: str, words: re.Pattern[str], width: Callable[[int, int], in
         first = match.start() == 0 or text[match.start() - 1] in _BEFORE_A_LINE
         cells = list(_cells(list(_pieces(match[0], match.start(), first, width))))
         for cell, after in pairwise(cells):
-            if cell.named and after.wide and (after.named or (cell.heads and len(after.word) >= _LEAST)):
+            if cell.named and after.wide and (after.named or (cell.heads and len(after.word) >= _SHORTEST_WORD)):
                 found[after.space] = "、" if after.named else "，"
         start = 0
         while start < len(cells):
@@ -176,5 +178,5 @@ def _between(cells: Sequence[_Cell]) -> Iterator[int]:
     if last == len(cells) - 2 and after.space >= 0 and len(after.word) > 4 and after.word[0] in _SURNAMES:
         last, count = last + 1, count + 1
     roster = cells[first : last + 1]
-    if len(roster) >= _LEAST and count >= _SHARE * len(roster):
+    if len(roster) >= _FEWEST_CELLS and count >= _SHARE * len(roster):
         yield from (cell.space for cell in roster[1:] if cell.space >= 0)

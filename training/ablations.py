@@ -24,7 +24,7 @@ from __future__ import annotations
 import re
 import statistics
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from training.evaluate import judge, span_counts
 from training.metrics import Counts, paired_bootstrap, score_of
 from training.runs import RunError, claimed, finish, finished, locked, write_json
 from training.sources import Example, SourceError
-from training.train import Source, TrainConfig, read_sources, train
+from training.train import DATA_KEYS, Source, TrainConfig, TrainingData, prepare, read_sources, train
 
 __all__ = ["AblationConfig", "compare", "main", "run", "variant_configs"]
 
@@ -86,7 +86,23 @@ def variant_configs(config: AblationConfig) -> dict[str, TrainConfig]:
     return found
 
 
-def run(config: TrainConfig, examples: Sequence[Example]) -> dict[str, Any]:
+class _Prepared:
+    """`training.train.prepare` that keeps the last two training data: most variants learn otherwise from the same."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[Any, ...], TrainingData] = {}
+
+    def __call__(self, config: TrainConfig, *arguments: Any) -> TrainingData:
+        key = tuple(getattr(config, name) for name in DATA_KEYS)
+        self._kept[key] = self._kept.pop(key, None) or prepare(config, *arguments)
+        if len(self._kept) > 2:
+            del self._kept[next(iter(self._kept))]
+        return self._kept[key]
+
+
+def run(
+    config: TrainConfig, examples: Sequence[Example], prepare: Callable[..., TrainingData] = prepare
+) -> dict[str, Any]:
     """Train one variant with one seed, or go on with it, and count on the examples; of a finished one, read the counts.
 
     Raises:
@@ -95,7 +111,7 @@ def run(config: TrainConfig, examples: Sequence[Example]) -> dict[str, Any]:
     """
     if result := finished(config):
         return result
-    folder = train(config)
+    folder = train(config, prepare)
     counts = span_counts(judge(Extractor.from_pretrained(folder), examples))
     result = {"micro_f1": score_of(counts).f1, "documents": [e.id for e in examples], "counts": counts.tolist()}
     finish(config, result)
@@ -162,13 +178,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for seed in config.seeds
             for name, variant in variants.items()
         }
-        missing = len(runs)
+        missing, prepared = len(runs), _Prepared()
         for (name, seed), one in runs.items():
             with claimed(one) as is_ours:
                 if not is_ours:
                     print(f"{name}, seed {seed}: another process is at it", file=sys.stderr)
                     continue
-                result = run(one, examples)
+                result = run(one, examples, prepared)
             missing = _write_report(config, runs, len(examples))
             print(f"{name}, seed {seed}: micro F1 {result['micro_f1']:.4f}", flush=True)
     except (ConfigError, RunError, SourceError, OSError) as error:

@@ -15,6 +15,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -267,6 +268,7 @@ def reading() -> str:
 def robustness() -> str:
     """The same pages clean, Traditional and damaged: F1, and the difference to that of the clean ones."""
     sets = _study("robustness")
+    sets = {name: report for name, report in sets.items() if report["documents"]}  # of some no page is clean
     reports = list(sets.values())
     rows = [_row("the same pages", (f"`{name}`, {report['documents']} pages" for name, report in sets.items()))]
     rows.append("| --- |" + " --- |" * len(sets))
@@ -286,9 +288,9 @@ def _points(lost: float) -> str:
     return f"{-100 * lost:+.1f}".replace("-0.0", "0.0").replace("+0.0", "0.0")
 
 
-def ablations() -> str:
-    """What each method brings to the model in the package, which goes on learning for a short while."""
-    report = load("continued")
+def ablations(name: str) -> str:
+    """The variants of a study by `training.ablations`, the base first, then the best."""
+    report = load(name)
     rows = ["| variant | micro F1, mean ± sd | seeds | to the base | p |", "| --- | ---: | ---: | ---: | ---: |"]
     for name, row in sorted(report["variants"].items(), key=lambda item: (item[0] != "base", -item[1]["micro_f1"])):
         score = f"{row['micro_f1']:.4f}" + (f" ± {row['sd']:.4f}" if row["sd"] is not None else "")
@@ -300,7 +302,7 @@ def ablations() -> str:
 BLOCKS: dict[str, Callable[[], str]] = {
     "summary": summary, "summary-zh": summary_zh, "labels": labels, "roles": roles, "slices": slices, "index": index,
     "speed": speed, "stages": stages, "onnx": onnx, "calibration": calibration,
-    "ablations": ablations, "reading": reading, "robustness": robustness,
+    "ablations": partial(ablations, "ablations"), "continued": partial(ablations, "continued"), "reading": reading, "robustness": robustness,
 }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -64,7 +64,7 @@ from training.reader import Reader
 from training.sources import FORMATS, Example, SourceError, read_source
 from training.tokenizer import build_vocabulary, from_vocabulary, load_fast_tokenizer
 
-__all__ = ["LiveModel", "Source", "TrainConfig", "fit", "train"]
+__all__ = ["LiveModel", "Source", "TrainConfig", "TrainingData", "fit", "prepare", "train"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -426,6 +426,37 @@ def augment_sources(
     return found, weights
 
 
+@dataclass(frozen=True)
+class TrainingData:
+    """What a run learns from: windows of tokens with the tags allowed for each, and for each source the windows' lengths
+    and how often it is read. It follows from the config's `DATA_KEYS`, where the files stay what they are."""
+
+    windows: Dataset
+    lengths: list[list[int]]
+    weights: list[float]
+
+
+DATA_KEYS = (
+    "base_model", "train", "data_root", "max_length", "window_lengths", "partial_labels", "augment", "seed",
+)  # fmt: skip
+"""The keys of a `TrainConfig` on which its training data depend."""
+
+
+def prepare(
+    config: TrainConfig, sources: Sequence[list[Example]], tokenizer: PreTrainedTokenizerFast, labels: Sequence[str]
+) -> TrainingData:
+    """The training data of `config`: the examples of its sources with their copies, aligned."""
+    sources, weights = augment_sources(config, sources)
+    rows = align_sources(config, sources, tokenizer, labels)
+    windows = Dataset.from_dict(
+        {
+            "input_ids": [row.input_ids for part in rows for row in part],
+            "allowed": [row.allowed for part in rows for row in part],
+        }
+    )
+    return TrainingData(windows, [[len(row.input_ids) for row in part] for part in rows], weights)
+
+
 def load_base(
     config: TrainConfig, sources: Sequence[list[Example]], labels: Sequence[str]
 ) -> tuple[Any, PreTrainedTokenizerFast]:
@@ -469,20 +500,24 @@ def load_base(
     return model, tokenizer
 
 
-def train(config: TrainConfig) -> Path:
-    """Run `config`; returns the model folder."""
+def train(config: TrainConfig, prepare: Callable[..., TrainingData] = prepare) -> Path:
+    """Run `config`; returns the model folder. `prepare` is another function of the same kind, for who trains often."""
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)
     if _is_first():
         (output / "config.toml").write_text(format_config(config), encoding="utf-8")
     sources = read_sources(config.train, config.data_root)
     dev = [example for examples in read_sources(config.dev, config.data_root) for example in examples]
-    trainer, tokenizer = fit(config, sources, dev)
+    trainer, tokenizer = fit(config, sources, dev, prepare=prepare)
     return _finish(trainer, tokenizer, dev, config) if trainer.is_world_process_zero() else output / "model"
 
 
 def fit(
-    config: TrainConfig, sources: Sequence[list[Example]], dev: Sequence[Example], labels: Sequence[str] = LABELS
+    config: TrainConfig,
+    sources: Sequence[list[Example]],
+    dev: Sequence[Example],
+    labels: Sequence[str] = LABELS,
+    prepare: Callable[..., TrainingData] = prepare,
 ) -> tuple[PartialLabelTrainer, PreTrainedTokenizerFast]:
     """Train on the examples of each of the config's sources, and choose the checkpoint on `dev`; both in `labels`.
 
@@ -491,14 +526,7 @@ def fit(
     set_seed(config.seed)
     output = Path(config.output)
     model, tokenizer = load_base(config, sources, labels)
-    sources, weights = augment_sources(config, sources)
-    rows = align_sources(config, sources, tokenizer, labels)
-    dataset = Dataset.from_dict(
-        {
-            "input_ids": [row.input_ids for part in rows for row in part],
-            "allowed": [row.allowed for part in rows for row in part],
-        }
-    )
+    data = prepare(config, sources, tokenizer, labels)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     arguments = TrainingArguments(
         output_dir=str(output / "checkpoints"),
@@ -524,15 +552,15 @@ def fit(
         disable_tqdm=not sys.stderr.isatty(),
     )
     batches = TokenBatches(
-        [[len(row.input_ids) for row in part] for part in rows], weights,
-        config.batch_tokens, config.steps, config.seed, arguments.process_index, arguments.world_size,
+        data.lengths, data.weights, config.batch_tokens, config.steps, config.seed,
+        arguments.process_index, arguments.world_size,
         [(source.since, source.until) for source in config.train],
     )  # fmt: skip
     trainer = PartialLabelTrainer(
         config=config,
         model=model,
         args=arguments,
-        train_dataset=dataset,
+        train_dataset=data.windows,
         eval_dataset=dev,
         data_collator=Collator(tokenizer.pad_token_id, tokenizer.mask_token_id),
         callbacks=[EarlyStoppingCallback(config.patience)],

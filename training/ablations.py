@@ -94,10 +94,11 @@ class _Prepared:
 
     def __call__(self, config: TrainConfig, *arguments: Any) -> TrainingData:
         key = tuple(getattr(config, name) for name in DATA_KEYS)
-        self._kept[key] = self._kept.pop(key, None) or prepare(config, *arguments)
+        data = self._kept.pop(key) if key in self._kept else prepare(config, *arguments)
+        self._kept[key] = data  # behind the others: the first is the one that was not asked for longest
         if len(self._kept) > 2:
             del self._kept[next(iter(self._kept))]
-        return self._kept[key]
+        return data
 
 
 def run(

@@ -302,7 +302,8 @@ def ablations(name: str) -> str:
 BLOCKS: dict[str, Callable[[], str]] = {
     "summary": summary, "summary-zh": summary_zh, "labels": labels, "roles": roles, "slices": slices, "index": index,
     "speed": speed, "stages": stages, "onnx": onnx, "calibration": calibration,
-    "ablations": partial(ablations, "ablations"), "continued": partial(ablations, "continued"), "reading": reading, "robustness": robustness,
+    "ablations": partial(ablations, "ablations"), "continued": partial(ablations, "continued"),
+    "reading": reading, "robustness": robustness,
 }  # fmt: skip
 
 

@@ -135,13 +135,13 @@ def test_a_comparison_uses_the_seeds_that_both_have() -> None:
     config = load_config(AblationConfig, ROOT / "configs/ablations.toml", ["seeds=[0, 1]"])
     base = {0: result((1, 2, 2), (2, 2, 2), (0, 1, 2)), 1: result((2, 2, 2), (1, 2, 2), (1, 1, 2))}
     better = {1: result((2, 2, 2), (2, 2, 2), (2, 2, 2))}
-    entries = compare(config, {"base": base, "no-dropout": better, "no-masked-tokens": {}})
-    assert list(entries) == ["base", "no-dropout"]
+    entries = compare(config, {"base": base, "focal": better, "r-drop": {}})
+    assert list(entries) == ["base", "focal"]
     assert entries["base"] == {
         "overrides": {}, "micro_f1": 0.6364, "sd": 0.1286, "scores": {"0": 0.5455, "1": 0.7273}, "seeds": 2,
     }  # fmt: skip
-    assert entries["no-dropout"] == {
-        "overrides": {"dropout": 0.0}, "micro_f1": 1.0, "sd": None, "scores": {"1": 1.0}, "seeds": 1,
+    assert entries["focal"] == {
+        "overrides": {"focal": 2.0}, "micro_f1": 1.0, "sd": None, "scores": {"1": 1.0}, "seeds": 1,
         "incomplete": "1 of 2 seeds", "difference": 0.2727,
         "p": pytest.approx(paired_bootstrap(*(_counts(r) for r in (base[1], better[1]))), abs=1e-4),
     }  # fmt: skip

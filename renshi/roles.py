@@ -123,6 +123,7 @@ _RANK = re.compile(".*(?:教授|院士|博士|研究员|医师|技师|药师|护
 _CONFERS = re.compile(".*(?:大学|学院|学校|系|党校|研究院|研究所|科学院)")
 _CONFERRED = re.compile(".*(?:教授|讲师|研究员)")
 _MOST_POSTS = 16  # of one person in a row; bounds the work on wrongly predicted entities
+_MOST_LISTED = 2  # organizations before the last that share a post; a longer list is one of those who came
 
 _KINDS = {"PER": "P", "TITLE": "T", "ORG": "O"}
 _TO_NEXT = (Link.JOIN, Link.COLON, Link.LINE)  # from a waiting title to the person who takes it
@@ -134,6 +135,7 @@ class _Post(NamedTuple):
     title: int
     organization: int | None
     link: Link  # to what stood before it
+    also: tuple[int, ...] = ()  # organizations listed before that one: 甲大学、乙大学教授
 
 
 class _Claim(NamedTuple):
@@ -154,6 +156,7 @@ class _Phrase:
     left: Link | None = None  # how they hang on `people`: JOIN, COMMA, HOLDS, or not at all
     organization: int | None = None
     link: Link | None = None  # from what stood before the organization
+    also: tuple[int, ...] = ()  # those listed before it
     below: bool = False  # the persons stand after a colon or below their title
     met: bool = False  # the title that waits is an object: 晋见总统，某院院长王强
 
@@ -199,7 +202,7 @@ class _Reader:
             self.settle()
             self.phrase = _Phrase(last=self.phrase.last, organization=self.phrase.organization)
         phrase = self.phrase
-        beside, before = None, phrase.organization
+        beside, before, also, near = None, phrase.organization, phrase.also, link
         if before is not None:
             if link is Link.JOIN or (link is Link.LINE and kind == "T" and phrase.link is not Link.JOIN):
                 beside = before
@@ -207,11 +210,13 @@ class _Reader:
                 self.sentence.free = before
             if link in (Link.JOIN, Link.LIST, Link.LINE):
                 link = phrase.link or link
-        phrase.organization = phrase.link = None
+        phrase.organization, phrase.link, phrase.also = None, None, ()
         if kind == "O":
             phrase.organization, phrase.link = index, link if phrase.last else None
+            if before is not None and near is Link.LIST and len(also) < _MOST_LISTED:
+                phrase.also = (*also, before)
         elif kind == "T":
-            self.title(index, link, beside, tail[-_LONGEST_LINK:])
+            self.title(index, link, beside, tail[-_LONGEST_LINK:], also if near is Link.JOIN else ())
         else:
             self.person(index, link, beside)
         phrase.last = kind
@@ -268,13 +273,13 @@ class _Reader:
 
     # The three kinds of entity.
 
-    def title(self, index: int, link: Link, organization: int | None, gap: str) -> None:
+    def title(self, index: int, link: Link, organization: int | None, gap: str, also: tuple[int, ...]) -> None:
         phrase = self.phrase
         is_object = phrase.met and link is Link.COMMA
         if phrase.posts and link in _CHAINS and not is_object and len(phrase.posts) < _MOST_POSTS:
             if organization is None and link is not Link.COLON and not self.stands_alone(index, gap):
-                organization = phrase.posts[-1].organization
-            phrase.posts.append(_Post(index, organization, link))
+                organization, also = phrase.posts[-1].organization, phrase.posts[-1].also
+            phrase.posts.append(_Post(index, organization, link, also))
             return
         if link is Link.GOES_ON and phrase.posts and phrase.left is None:
             phrase.people = []  # 会长任 … : the title before was nobody's
@@ -284,7 +289,7 @@ class _Reader:
         phrase.left = _TO_LAST.get(link) if phrase.people else None
         if organization is None:
             organization = self.inherited(index, link, gap)
-        phrase.posts = [_Post(index, organization, link)]
+        phrase.posts = [_Post(index, organization, link, also)]
         phrase.met = _MEETS.search(gap) is not None
 
     def person(self, index: int, link: Link, organization: int | None) -> None:
@@ -430,7 +435,11 @@ class _Reader:
         for person in people:
             if posts:
                 self.titled.add(person)
-            self.claims += (_Claim(person, post.title, post.organization, spread) for post in posts)
+            self.claims += (
+                _Claim(person, post.title, organization, spread)
+                for post in posts
+                for organization in (*post.also, post.organization)
+            )
 
 
 @cache

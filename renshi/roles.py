@@ -122,6 +122,17 @@ _RANK = re.compile(".*(?:教授|院士|博士|研究员|医师|技师|药师|护
 # A rank borne after a post is of that post's organization only where that one confers it: 数学学院院长某某教授.
 _CONFERS = re.compile(".*(?:大学|学院|学校|系|党校|研究院|研究所|科学院)")
 _CONFERRED = re.compile(".*(?:教授|讲师|研究员)")
+# The head of a body is named after it, and no other body has one: 馆长 of a 馆, 行政副院长 of a 院 and not of its 护理部.
+_HEAD = re.compile("([院校馆所局处科系社园厂台站行厅庭])(?:长|主任)\\Z")
+_BODIES = {"院": "院", "校": "(?:校|大学|学院|[小中高]学?|国[小中]|高中|分院)", "行": "[行社]", "台": "[台团]"}
+
+
+def _heads(title: str, body: str) -> bool:
+    """Whether a body may have such a head."""
+    match = _HEAD.search(title)
+    return match is None or re.search(f"{_BODIES.get(match[1], match[1])}\\Z", body) is not None
+
+
 _MOST_POSTS = 16  # of one person in a row; bounds the work on wrongly predicted entities
 _MOST_LISTED = 2  # organizations before the last that share a post; a longer list is one of those who came
 
@@ -359,11 +370,9 @@ class _Reader:
             candidates = (sentence.chain, sentence.free)
         else:
             return None
-        fits = (
-            candidate
-            for candidate in candidates
-            if candidate is not None and (bare is None or self.entities[candidate].text.endswith(bare[1]))
-        )
+        name = self.entities[title].text
+        bodies = ((candidate, self.entities[candidate].text) for candidate in candidates if candidate is not None)
+        fits = (c for c, body in bodies if _heads(name, body) and (bare is None or body.endswith(bare[1])))
         return next(fits, None)
 
     def of_name(self, person: int, title: int) -> int | None:

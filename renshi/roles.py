@@ -78,7 +78,8 @@ _ENTRUSTS = f"(?:(?:{_NUMBER})[名人位])?(?:名单|候选人)?(?:{_MARKS}*[：
 # Read from above: the first row whose kinds and whole pattern fit names the link. The kinds are those of the entities
 # on both sides: P, T, O, or . for any. A narrower row stands before a wider one.
 LINKS: tuple[tuple[Link, tuple[str, ...], str], ...] = (
-    (Link.LINE, ("..",), " *\\n[ \\n]*"),
+    (Link.LINE, ("T.", "O.", "PT", "PO"), " *\\n[ \\n]*"),
+    (Link.LINE, ("PP",), " *\\n *"),
     (Link.JOIN, ("..",), f"{_MARKS}*的?{_MARKS}*"),
     (Link.JOIN, (".T",), _TO_TITLE),
     (Link.JOIN, (".O",), f"(?:{_MARKS}|{_WHEN})*"),

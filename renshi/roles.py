@@ -82,7 +82,7 @@ LINKS: tuple[tuple[Link, tuple[str, ...], str], ...] = (
     (Link.LINE, ("PP",), " *\\n *"),
     (Link.JOIN, ("..",), f"{_MARKS}*的?{_MARKS}*"),
     (Link.JOIN, (".T",), _TO_TITLE),
-    (Link.JOIN, (".O",), f"(?:{_MARKS}|{_WHEN})*"),
+    (Link.JOIN, (".O",), f"(?:{_MARKS}|{_WHEN}|的)*"),
     (Link.JOIN, ("P.",), f"{_NAMED}{_TO_TITLE}"),
     (Link.JOIN, ("TP",), f"{_NAMED}|(?:[、，][^，。；：、]{{0,14}}|[^，。；：、]{{0,5}}){_WHO}"),
     (Link.JOIN, ("OP",), f"由|[^，。；：、]{{0,10}}{_WHO}"),
@@ -230,7 +230,7 @@ class _Reader:
         elif kind == "T":
             self.title(index, link, beside, tail[-_LONGEST_LINK:], also if near is Link.JOIN else ())
         else:
-            self.person(index, link, beside)
+            self.person(index, link, beside, tail)
         phrase.last = kind
 
     def goes_over(self, link: Link, kind: str) -> bool:
@@ -304,9 +304,11 @@ class _Reader:
         phrase.posts = [_Post(index, organization, link, also)]
         phrase.met = _MEETS.search(gap) is not None
 
-    def person(self, index: int, link: Link, organization: int | None) -> None:
+    def person(self, index: int, link: Link, organization: int | None, tail: str) -> None:
         phrase = self.phrase
         if organization is not None:
+            if tail == "由":
+                self.sentence.free = organization  # 省学会由王强任会长
             self.of[index] = self.at[index] = organization
             hangs = phrase.left is Link.HOLDS or (phrase.left is Link.JOIN and len(phrase.posts) == 1)
             if phrase.posts and link is Link.LIST and not hangs:

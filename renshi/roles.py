@@ -336,7 +336,7 @@ class _Reader:
             phrase.shared = posts[:office] or posts
             phrase.below = bool(office) or link is not Link.JOIN
         if posts:
-            self.sentence.chain = posts[-1].organization
+            self.sentence.chain = _main(posts)
             if posts[-1].organization is not None:
                 self.of[person] = posts[-1].organization
         self.give([person], posts)
@@ -431,7 +431,7 @@ class _Reader:
         if not posts:
             return
         if left is None:
-            self.sentence.chain = posts[-1].organization
+            self.sentence.chain = _main(posts)
         elif left is Link.HOLDS:
             self.sentence.taken = posts[-1].organization
             self.give(people, posts)
@@ -452,6 +452,11 @@ class _Reader:
                 for post in posts
                 for organization in (*post.also, post.organization)
             )
+
+
+def _main(posts: Sequence[_Post]) -> int | None:
+    """The organization of a row of posts: that of the last one which is not held beside others (兼)."""
+    return next((post.organization for post in reversed(posts) if post.link is not Link.BOTH), posts[0].organization)
 
 
 @cache

@@ -134,6 +134,7 @@ def _heads(title: str, body: str) -> bool:
     return match is None or re.search(f"{_BODIES.get(match[1], match[1])}\\Z", body) is not None
 
 
+_DEPUTY = re.compile("^(?:常务|第一|专职|执行)?副")
 _MOST_POSTS = 16  # of one person in a row; bounds the work on wrongly predicted entities
 _MOST_LISTED = 2  # organizations before the last that share a post; a longer list is one of those who came
 
@@ -180,6 +181,7 @@ class _Sentence:
     free: int | None = None  # the last organization that neither a title nor a person followed
     chain: int | None = None  # the organization of the last title before a person
     taken: int | None = None  # the organization of the last title that somebody took
+    posts: tuple[_Post, ...] = ()  # the last ones of an organization
     subject: list[int] = field(default_factory=list)
 
 
@@ -371,12 +373,21 @@ class _Reader:
             candidates = (sentence.taken, sentence.free)
         elif bare or link in (Link.LIST, Link.COMMA):
             candidates = (sentence.chain, sentence.free)
+        elif gap.endswith("，"):
+            return self.beside_head(title)
         else:
             return None
         name = self.entities[title].text
         bodies = ((candidate, self.entities[candidate].text) for candidate in candidates if candidate is not None)
         fits = (c for c, body in bodies if _heads(name, body) and (bare is None or body.endswith(bare[1])))
         return next(fits, None)
+
+    def beside_head(self, title: int) -> int | None:
+        """The organization whose head the sentence has named, of a deputy: 某会主任王强主持会议，副主任李明…"""
+        name = self.entities[title].text
+        head = _DEPUTY.sub("", name)
+        posts = reversed(self.sentence.posts)
+        return next((p.organization for p in posts if head != name and self.entities[p.title].text == head), None)
 
     def of_name(self, person: int, title: int) -> int | None:
         """The organization of a title borne after the name."""
@@ -444,6 +455,8 @@ class _Reader:
                 self.own.add(people[-1])
 
     def give(self, people: Iterable[int], posts: Sequence[_Post], *, spread: bool = False) -> None:
+        named = (post for post in posts if post.organization is not None)
+        self.sentence.posts = (*self.sentence.posts, *named)[-_MOST_POSTS:]
         for person in people:
             if posts:
                 self.titled.add(person)

@@ -125,7 +125,7 @@ _CONFERS = re.compile(".*(?:大学|学院|学校|系|党校|研究院|研究所|
 _CONFERRED = re.compile(".*(?:教授|讲师|研究员)")
 # The head of a body is named after it, and no other body has one: 馆长 of a 馆, 行政副院长 of a 院 and not of its 护理部.
 _HEAD = re.compile("([院校馆所局处科系社园厂台站行厅庭])(?:长|主任)\\Z")
-_BODIES = {"院": "院", "校": "(?:校|大学|学院|[小中高]学?|国[小中]|高中|分院)", "行": "[行社]", "台": "[台团]"}
+_BODIES = {"院": "院", "校": "(?:校|大学|[小中]学|国[小中]|[初高]中)", "行": "[行社]", "台": "[台团]"}
 
 
 def _heads(title: str, body: str) -> bool:
@@ -380,14 +380,18 @@ class _Reader:
         name = self.entities[title].text
         bodies = ((candidate, self.entities[candidate].text) for candidate in candidates if candidate is not None)
         fits = (c for c, body in bodies if _heads(name, body) and (bare is None or body.endswith(bare[1])))
-        return next(fits, None)
+        found = next(fits, None)
+        return self.beside_head(title) if found is None and phrase.left is not Link.HOLDS and bare is None else found
 
     def beside_head(self, title: int) -> int | None:
         """The organization whose head the sentence has named, of a deputy: 某会主任王强主持会议，副主任李明…"""
         name = self.entities[title].text
         head = _DEPUTY.sub("", name)
-        posts = reversed(self.sentence.posts)
-        return next((p.organization for p in posts if head != name and self.entities[p.title].text == head), None)
+        posts = [(post.organization, self.entities[post.title].text) for post in reversed(self.sentence.posts)]
+        found = next((body for body, other in posts if head != name and other == head), None)
+        if found is None and _HEAD.search(name):
+            found = next((body for body, _ in posts if body is not None and _heads(name, self.entities[body].text)), None)
+        return found
 
     def of_name(self, person: int, title: int) -> int | None:
         """The organization of a title borne after the name."""

@@ -104,7 +104,7 @@ LINKS: tuple[tuple[Link, tuple[str, ...], str], ...] = (
 )
 _LONGEST_LINK = 80  # characters; a longer gap is a clause of its own, whatever its last words are
 
-_STOP = re.compile("[。！？!?]|\\n[ \\n]*\\n")
+_STOP = re.compile("[。！？!?]|\\n[ \\n]*\\n|(?:^|[^A-Za-z0-9.])\\.(?![A-Za-z0-9. ])")
 _REMARK = re.compile("（[^（）]*）")  # brackets that hold no entity say nothing about roles
 _BRACKET = re.compile("([（）])")
 _AFTER_BARE = re.compile(f".*?({_BARE}){_MARKS}*{_WHEN}*")
@@ -134,6 +134,7 @@ def _heads(title: str, body: str) -> bool:
     return match is None or re.search(f"{_BODIES.get(match[1], match[1])}\\Z", body) is not None
 
 
+_AT = re.compile("[在于假赴到]\\Z")
 _DEPUTY = re.compile("^(?:常务|第一|专职|执行)?副")
 _MOST_POSTS = 16  # of one person in a row; bounds the work on wrongly predicted entities
 _MOST_LISTED = 2  # organizations before the last that share a post; a longer list is one of those who came
@@ -170,6 +171,7 @@ class _Phrase:
     organization: int | None = None
     link: Link | None = None  # from what stood before the organization
     also: tuple[int, ...] = ()  # those listed before it
+    venue: bool = False  # it is where something takes place
     below: bool = False  # the persons stand after a colon or below their title
     met: bool = False  # the title that waits is an object: 晋见总统，某院院长王强
 
@@ -214,18 +216,20 @@ class _Reader:
             self.stop()
         elif link is Link.WORDS or (link in (Link.CLAUSE, Link.LINE) and not self.goes_over(link, kind)):
             self.settle()
-            self.phrase = _Phrase(last=self.phrase.last, organization=self.phrase.organization)
+            last = self.phrase
+            self.phrase = _Phrase(last=last.last, organization=last.organization, venue=last.venue)
         phrase = self.phrase
         beside, before, also, near = None, phrase.organization, phrase.also, link
         if before is not None:
             if link is Link.JOIN or (link is Link.LINE and kind == "T" and phrase.link is not Link.JOIN):
                 beside = before
-            elif phrase.link is not Link.JOIN:
+            elif phrase.link is not Link.JOIN and not (phrase.venue and self.sentence.free is not None):
                 self.sentence.free = before
             if link in (Link.JOIN, Link.LIST, Link.LINE):
                 link = phrase.link or link
         phrase.organization, phrase.link, phrase.also = None, None, ()
         if kind == "O":
+            phrase.venue = _AT.search(tail) is not None
             phrase.organization, phrase.link = index, link if phrase.last else None
             if before is not None and near is Link.LIST and len(also) < _MOST_LISTED:
                 phrase.also = (*also, before)

@@ -89,7 +89,7 @@ LINKS: tuple[tuple[Link, tuple[str, ...], str], ...] = (
     (Link.BOTH, ("TT", "TO"), f"[，、]?(?:兼任?|暨){_TO_TITLE}"),
     (Link.LIST, ("..",), f"{_NAMED}?\\n?{_MARKS}*(?:[、/]|及其?|和|与|以及|并|或|跟|同|暨)\\n?{_TO_TITLE}"),
     (Link.COMMA, ("PT", "PO"), f"{_NAMED}?(?:率[同领]?|偕同?|携同?|[会连]同){_TO_TITLE}"),
-    (Link.COMMA, ("..",), f"{_NAMED}?\\n?{_MARKS}*，(?:以及|及)?\\n?{_TO_TITLE}"),
+    (Link.COMMA, ("..",), f"{_NAMED}?\\n?{_MARKS}*，(?:以及|及|由|并由)?\\n?{_TO_TITLE}"),
     (Link.COMMA, ("P.", "T."), f"{_LIFE}，"),
     (Link.COLON, ("TP", "TO", "TT"), f"{_ENTRUSTS}\\n? *"),
     (Link.HOLDS, ("PT",), f"{_NAMED}?{_ETC}"),

@@ -257,7 +257,9 @@ class _Reader:
         """Enter and leave the brackets of a gap; the words after the last one."""
         if self.phrase.left is Link.HOLDS and _FOR_OTHERS.match(gap):
             self.phrase.left = None
-        if self.phrase.posts and self.phrase.posts[-1].link is Link.COMMA and _GROUP.match(gap):
+        if self.phrase.posts and (
+            (self.phrase.posts[-1].link is Link.COMMA and _GROUP.match(gap)) or gap.startswith("候选人")
+        ):
             self.phrase.posts.pop()
         if "（" not in gap and "）" not in gap:
             return gap

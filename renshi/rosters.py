@@ -69,10 +69,11 @@ def separators(text: str, words: re.Pattern[str], width: Callable[[int, int], in
     """
     found = dict[int, str]()
     for match in words.finditer(text):
-        first = match.start() == 0 or text[match.start() - 1] in _BEFORE_A_LINE
+        first = _BEFORE_A_LINE.search(text, max(0, match.start() - _LONGEST_NUMBER), match.start()) is not None
         cells = list(_cells(list(_pieces(match[0], match.start(), first, width))))
         for cell, after in pairwise(cells):
-            if cell.named and after.wide and (after.named or (cell.heads and len(after.word) >= _SHORTEST_WORD)):
+            stands_alone = cell.heads or cell.wide
+            if cell.named and after.wide and (after.named or (stands_alone and len(after.word) >= _SHORTEST_WORD)):
                 found[after.space] = "、" if after.named else "，"
         start = 0
         while start < len(cells):
@@ -84,7 +85,9 @@ def separators(text: str, words: re.Pattern[str], width: Callable[[int, int], in
     return found
 
 
-_BEFORE_A_LINE = "\n：:"
+_BEFORE_A_LINE = re.compile(r"(?:\A|[\n：:])[ ]*(?:[0-9]{1,4}[、.]?)?\Z")
+_LONGEST_NUMBER = 9
+"""Characters of it, spaces before it and the sign behind it."""
 _PIECE = re.compile(r"([ \n]*)([^ \n]+)")
 
 

@@ -371,6 +371,8 @@ class _Reader:
         phrase, sentence = self.phrase, self.sentence
         if phrase.left is Link.JOIN:
             return self.of_name(phrase.people[-1], title)
+        if phrase.left is Link.COMMA and phrase.people[-1] in self.at:
+            return self.at[phrase.people[-1]]  # 某大学王强，教授
         if self.stands_alone(title, gap):
             return None
         bare = _AFTER_BARE.fullmatch(gap)

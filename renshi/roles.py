@@ -69,10 +69,11 @@ _TURNS = (
     "晋升为?|升为?|辞去|免去其|也是|不再担任|不再兼任)"
 )
 # What stands between a name and the posts in a curriculum vitae: ，男，汉族，1979年11月出生，工学博士
-_LIFE = (
-    "(?:，(?:男|女|[^，。；]{1,3}族|中共党员|[^，。；]{0,14}[生人]|"
-    "[^，。；]{0,8}(?:学位|学历|学士|硕士|博士|国籍|居留权)))+"
+_LIVES = (
+    "(?:男|女|[^，。；]{1,3}族|中共党员|[^，。；]{0,14}[生人]|"
+    "[^，。；]{0,8}(?:学位|学历|学士|硕士|博士|国籍|居留权))"
 )
+_LIFE = f"(?:，{_LIVES})+"
 _ENTRUSTS = f"(?:(?:{_NUMBER})[名人位])?(?:名单|候选人)?(?:{_MARKS}*[：:]{_MARKS}*|分?别?(?:为|是|由))"
 
 # Read from above: the first row whose kinds and whole pattern fit names the link. The kinds are those of the entities
@@ -105,6 +106,10 @@ LINKS: tuple[tuple[Link, tuple[str, ...], str], ...] = (
 )
 _LONGEST_LINK = 80  # characters; a longer gap is a clause of its own, whatever its last words are
 
+# What a curriculum vitae begins with behind the name, and what of it can only be that.
+_BEGINS_VITA = re.compile("(?:同志|先生|女士)?(?:简历|简介|[，：（])")
+_LIFE_BEGINS = re.compile(f"(?:同志|先生|女士)?(?:简历|简介|[：（，]{_LIVES})")
+_BEGINS_LINE = re.compile("\\n[ 0-9一二三四五六七八九十（）年月至今.\\-—–~、：【】《·▪●•]*(?:现任|曾任|历任|兼任)?《?\\Z")
 _STOP = re.compile("[。！？!?]|\\n[ \\n]*\\n|(?:^|[^A-Za-z0-9.])\\.(?![A-Za-z0-9. ])")
 _REMARK = re.compile("（[^（）]*）")  # brackets that hold no entity say nothing about roles
 _BRACKET = re.compile("([（）])")
@@ -198,6 +203,9 @@ class _Reader:
         self.at: dict[int, int] = {}  # the organization directly before a person
         self.of: dict[int, int] = {}  # the organization of a person, by any way
         self.outer: list[tuple[_Phrase, _Sentence]] = []  # around the brackets that are open
+        self.named: int | None = None  # the person with whom a line began last
+        self.vita = False  # their curriculum vitae goes on
+        self.bare = False  # since the line began, no person and nothing else was said
 
     def stop(self) -> None:
         """The sentence ends, and with it all brackets."""
@@ -209,6 +217,11 @@ class _Reader:
     def read(self, index: int, gap: str) -> None:
         """The next entity, and the words between it and the one before."""
         kind = _KINDS[self.entities[index].label]
+        if self.phrase.last == "P" and _BEGINS_VITA.match(gap):
+            last = self.phrase.people[-1]
+            self.vita = self.vita or last == self.named or _LIFE_BEGINS.match(gap) is not None
+            if self.vita:
+                self.named = last
         tail = self.brackets(gap)
         link = _link(tail, self.phrase.last, kind)
         if "（" in gap and gap.endswith("（" + tail) and link is Link.JOIN and self.phrase.last == "P":
@@ -219,6 +232,7 @@ class _Reader:
             self.settle()
             last = self.phrase
             self.phrase = _Phrase(last=last.last, organization=last.organization, venue=last.venue)
+        self.line(index, kind, gap, link)
         phrase = self.phrase
         beside, before, also, near = None, phrase.organization, phrase.also, link
         if before is not None:
@@ -239,6 +253,20 @@ class _Reader:
         else:
             self.person(index, link, beside, tail)
         phrase.last = kind
+
+    def line(self, index: int, kind: str, gap: str, link: Link) -> None:
+        """Whose posts stand on the line, where it names nobody."""
+        begins = _BEGINS_LINE.search(gap) is not None or not self.phrase.last and index == 0
+        if "\n\n" in gap:
+            self.vita = False
+        if kind == "P":
+            self.bare = False
+            if begins:
+                self.named, self.vita = index, False
+        elif begins:
+            self.bare = True
+        elif link is Link.WORDS:
+            self.bare = False
 
     def goes_over(self, link: Link, kind: str) -> bool:
         """Whether a phrase goes on behind a semicolon or in the next line: a list below its title does."""
@@ -456,6 +484,9 @@ class _Reader:
             return
         if left is None:
             self.sentence.chain = _main(posts)
+            if self.named is not None and (self.vita or self.bare):
+                own = [p for p in posts if p.organization is not None or _RANK.fullmatch(self.entities[p.title].text)]
+                self.give([self.named], own)
         elif left is Link.HOLDS:
             self.sentence.taken = posts[-1].organization
             self.give(people, posts)

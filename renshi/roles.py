@@ -39,7 +39,7 @@ class Link(Enum):
 
 
 _NUMBER = "[0-9]{1,6}|[一二两三四五六七八九十百零〇]{1,9}"
-_MARKS = "[《》“”「」『』〈〉\"'·—─\\-－/ ]"
+_MARKS = "[《》“”「」『』〈〉\"'·—─\\-－/|｜ ]"
 _TERM = "第?[一二三四五六七八九十百0-9、]{1,12}[届任次]|首届|本届|新一届|上届|上一届"
 # Words before a title that say when, in which term or in which manner it is held, never where.
 _WHEN = (
@@ -123,7 +123,7 @@ _GROUP = re.compile(f"(?:共|各)?(?:{_NUMBER})[名人位]")  # ，常委21名: 
 _OF_ITSELF = re.compile(
     ".*[省市县区乡镇州国旗].*长|.{2,}部长|.+[省市县区乡镇州旗](?:党委|委)?书记|国家主席|总书记|国务委员|政务委员|国策顾问|"
     ".*(?:总统|总理|首相|国王|大使|行政长官|立法委员|议员|人大代表|大会代表|立委|体育署长)|机关党委(?:副|专职副)?书记|"
-    "(?!.*副).{2,}[局处厅署站]长"
+    "(?!.*副).{2,}[局处厅署站]长|大会.*主席"
 )
 _RANK = re.compile(".*(?:教授|院士|博士|研究员|医师|技师|药师|护师|工程师|讲师|导师|农艺师|教师)")
 # A rank borne after a post is of that post's organization only where that one confers it: 数学学院院长某某教授.
@@ -327,7 +327,9 @@ class _Reader:
         is_object = phrase.met and link is Link.COMMA
         if phrase.posts and link in _CHAINS and not is_object and len(phrase.posts) < _MOST_POSTS:
             if organization is None and link is not Link.COLON and not self.stands_alone(index, gap):
-                organization, also = phrase.posts[-1].organization, phrase.posts[-1].also
+                bare, before = _AFTER_BARE.fullmatch(gap), phrase.posts[-1].organization
+                if before is not None and (bare is None or self.entities[before].text.endswith(bare[1])):
+                    organization, also = before, phrase.posts[-1].also
             phrase.posts.append(_Post(index, organization, link, also))
             return
         if link is Link.GOES_ON and phrase.posts and phrase.left is None:

@@ -80,6 +80,7 @@ _ENTRUSTS = f"(?:(?:{_NUMBER})[名人位])?(?:名单|候选人)?(?:{_MARKS}*[：
 # on both sides: P, T, O, or . for any. A narrower row stands before a wider one.
 LINKS: tuple[tuple[Link, tuple[str, ...], str], ...] = (
     (Link.LINE, ("T.", "O.", "PT", "PO"), " *\\n[ \\n]*"),
+    (Link.LINE, ("TP",), f"[共计]*(?:{_NUMBER})[名人位](?:名单)? *\\n[ \\n]*|名单 *\\n[ \\n]*"),
     (Link.LINE, ("PP",), " *\\n *"),
     (Link.JOIN, ("..",), f"{_MARKS}*的?{_MARKS}*"),
     (Link.JOIN, (".T",), _TO_TITLE),
@@ -96,6 +97,7 @@ LINKS: tuple[tuple[Link, tuple[str, ...], str], ...] = (
     (Link.HOLDS, ("PT",), f"{_NAMED}?{_ETC}"),
     (Link.HOLDS, ("PT",), f"[^。；]{{0,16}}{_TAKES}{_TO_TITLE}[^，。；：、]{{0,12}}"),
     (Link.HOLDS, ("PO",), f"[^。；]{{0,16}}{_TAKES}(?:{_MARKS}|{_WHEN})*"),
+    (Link.HOLDS, ("PT", "PO"), f"{_MARKS}*[男女]{_MARKS}*"),
     (Link.HOLDS, ("P.",), f"{_LIFE}，[^。；]{{0,24}}{_TAKES}(?:{_MARKS}|{_WHEN})*"),
     (Link.GOES_ON, ("TT", "TO"), f"{_NAMED}?[^，。；：、]{{0,16}}{_TAKES}(?:{_MARKS}|{_WHEN}|{_BARE})*"),
     (
@@ -110,6 +112,7 @@ _LONGEST_LINK = 80  # characters; a longer gap is a clause of its own, whatever 
 _BEGINS_VITA = re.compile("(?:同志|先生|女士)?(?:简历|简介|[，：（])")
 _LIFE_BEGINS = re.compile(f"(?:同志|先生|女士)?(?:简历|简介|[：（，]{_LIVES})")
 _BEGINS_LINE = re.compile("\\n[ 0-9一二三四五六七八九十（）年月至今.\\-—–~、：【】《·▪●•]*(?:现任|曾任|历任|兼任)?《?\\Z")
+_NEXT_ROW = re.compile("\\n *[0-9]{1,4}[.、．)）]? *\\Z")  # of a table, or of a numbered list
 _STOP = re.compile("[。！？!?]|\\n[ \\n]*\\n|(?:^|[^A-Za-z0-9.])\\.(?![A-Za-z0-9. ])")
 _REMARK = re.compile("（[^（）]*）")  # brackets that hold no entity say nothing about roles
 _BRACKET = re.compile("([（）])")
@@ -226,7 +229,7 @@ class _Reader:
         link = _link(tail, self.phrase.last, kind)
         if "（" in gap and gap.endswith("（" + tail) and link is Link.JOIN and self.phrase.last == "P":
             link = Link.HOLDS  # 王强（会长）
-        if link is Link.STOP or not self.phrase.last:
+        if link is Link.STOP or not self.phrase.last or (link is Link.WORDS and _NEXT_ROW.search(gap)):
             self.stop()
         elif link is Link.WORDS or (link in (Link.CLAUSE, Link.LINE) and not self.goes_over(link, kind)):
             self.settle()

@@ -60,12 +60,12 @@ _WHO = (
 _ETC = f"(?:[等共计]*(?:{_NUMBER}|数|多)[余多]?(?:名|位|人)[^，。；：、]{{0,12}}|等(?:人|同志|专家)?)"
 _CHOSEN = "(?:推选|推举|选举|增补|增选|改聘|聘任|聘请|特聘|敦聘|聘|任命|提名|推|选|评|授予|晋升|升)"
 _TAKES = (
-    "(?:担任|兼任|身兼|出任|就任|续任|连任|留任|转任|升任|调任|接任|赴任|历任|曾任|现任|时任|拟任|署任|任|当选|连选|获选|荣任|获推|"
+    "(?:担任|兼[任代理]|身兼|出任|就任|续任|连任|留任|转任|升任|调任|接任|赴任|历任|曾任|现任|时任|拟任|署任|任|当选|连选|获选|荣任|获推|"
     f"{_CHOSEN}为|(?:被|获|受|获得){_CHOSEN}|为|是|成为|作为|担当|出掌|辞去|免去其|不再担任|不再兼任)"
 )
 # The verbs among them whose subject may stand a clause before.
 _TURNS = (
-    "(?:担任|兼任|出任|就任|续任|连任|留任|转任|升任|调任|接任|历任|曾任|现任|时任|拟任|署任|任|当选为?|获聘为?|受聘为?|改聘为|"
+    "(?:担任|兼[任代理]|免兼|出任|就任|续任|连任|留任|转任|升任|调任|接任|历任|曾任|现任|时任|拟任|署任|任|当选为?|获聘为?|受聘为?|改聘为|"
     "晋升为?|升为?|辞去|免去其|也是|不再担任|不再兼任)"
 )
 # What stands between a name and the posts in a curriculum vitae: ，男，汉族，1979年11月出生，工学博士
@@ -74,7 +74,7 @@ _LIVES = (
     "[^，。；]{0,8}(?:学位|学历|学士|硕士|博士|国籍|居留权))"
 )
 _LIFE = f"(?:，{_LIVES})+"
-_ENTRUSTS = f"(?:(?:{_NUMBER})[名人位])?(?:名单|候选人)?(?:{_MARKS}*[：:]{_MARKS}*|分?别?(?:为|是|由))"
+_ENTRUSTS = f"(?:(?:{_NUMBER})[名人位])?(?:名单|候选人)?(?:{_MARKS}*[：:]{_MARKS}*|(?:一职)?分?别?(?:为|是|由))"
 
 # Read from above: the first row whose kinds and whole pattern fit names the link. The kinds are those of the entities
 # on both sides: P, T, O, or . for any. A narrower row stands before a wider one.
@@ -124,7 +124,7 @@ _FOR_OTHERS = re.compile("颁|授|揭|佩戴|献|送|发")  # 为会长颁发聘
 _GROUP = re.compile(f"(?:共|各)?(?:{_NUMBER})[名人位]")  # ，常委21名: the title counts, it is nobody's
 # Offices that name their own place or body; what the sentence names before them is not where they are held.
 _OF_ITSELF = re.compile(
-    ".*[省市县区乡镇州国旗].*长|.{2,}部长|.+[省市县区乡镇州旗](?:党委|委)?书记|国家主席|总书记|国务委员|政务委员|国策顾问|"
+    ".*[省市县区乡镇州国旗].*长|.+[村里]长|.{2,}部长|.+[省市县区乡镇州旗](?:党委|委)?书记|国家主席|总书记|国务委员|政务委员|国策顾问|"
     ".*(?:总统|总理|首相|国王|大使|行政长官|立法委员|议员|人大代表|大会代表|立委|体育署长)|机关党委(?:副|专职副)?书记|"
     "(?!.*副).{2,}[局处厅署站]长|大会.*主席"
 )
@@ -206,6 +206,7 @@ class _Reader:
         self.at: dict[int, int] = {}  # the organization directly before a person
         self.of: dict[int, int] = {}  # the organization of a person, by any way
         self.outer: list[tuple[_Phrase, _Sentence]] = []  # around the brackets that are open
+        self.borne: dict[str, set[str]] = {}  # the titles of each name
         self.named: int | None = None  # the person with whom a line began last
         self.vita = False  # their curriculum vitae goes on
         self.bare = False  # since the line began, no person and nothing else was said
@@ -404,8 +405,8 @@ class _Reader:
         phrase, sentence = self.phrase, self.sentence
         if phrase.left is Link.JOIN:
             return self.of_name(phrase.people[-1], title)
-        if phrase.left is Link.COMMA and phrase.people[-1] in self.at:
-            return self.at[phrase.people[-1]]  # 某大学王强，教授
+        if phrase.people[-1:] and phrase.people[-1] in self.at and (phrase.left is Link.COMMA or self.outer):
+            return self.at[phrase.people[-1]]  # 某大学王强，教授; 某大学王强（教授）
         if self.stands_alone(title, gap):
             return None
         bare = _AFTER_BARE.fullmatch(gap)
@@ -495,7 +496,7 @@ class _Reader:
         elif left is Link.HOLDS:
             self.sentence.taken = posts[-1].organization
             self.give(people, posts)
-        elif left is Link.JOIN and self.titled.isdisjoint(people):
+        elif left is Link.JOIN and self.titled.isdisjoint(people) and not self.known_otherwise(people, posts):
             self.give(people, posts)  # 甲、乙、丙教授
             self.own.update(people)
         else:
@@ -503,12 +504,20 @@ class _Reader:
             if left is Link.JOIN:
                 self.own.add(people[-1])
 
+    def known_otherwise(self, people: Sequence[int], posts: Sequence[_Post]) -> bool:
+        """Whether the text has named one of the persons before, with another title."""
+        titles = {self.entities[post.title].text for post in posts}
+        return any(self.borne.get(self.entities[person].text, set()) - titles for person in people[:-1])
+
     def give(self, people: Iterable[int], posts: Sequence[_Post], *, spread: bool = False) -> None:
         named = (post for post in posts if post.organization is not None)
         self.sentence.posts = (*self.sentence.posts, *named)[-_MOST_POSTS:]
         for person in people:
             if posts:
                 self.titled.add(person)
+                self.borne.setdefault(self.entities[person].text, set()).update(
+                    self.entities[post.title].text for post in posts
+                )
             self.claims += (
                 _Claim(person, post.title, organization, spread)
                 for post in posts

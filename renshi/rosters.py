@@ -39,7 +39,8 @@ _COMPOUND = frozenset(
     )
 )
 _NO_NAME = re.compile(
-    "(?:.*[部科处局署厅院省市县区委]|董事长|司长|区长|师长|连长|家长|通讯员|党员|官员|成员|顾问|董事|监事|理事|经理|代表|干事|司机"
+    "(?:.*(?:[部科处局署厅院省市县区委]|董事|监事|理事|主任|主席|书记|秘书|干事|委员|组员|会员|[事会院校部局处科所书区司师团社馆]长)"
+    "|连长|家长|通讯员|党员|官员|成员|顾问|经理|代表|司机"
     "|初审|终审|编辑|责编|摄影)\\Z"
 )
 """Bodies and places, offices, and words of an imprint: many begin with what may be a surname (安徽省, 通讯员). They end a

@@ -31,6 +31,16 @@ _SURNAMES = frozenset(
     "毋沙乜养鞠须丰巢关蒯相查后荆红游竺权逯盖益桓公岳帅缑亢况郈有琴商牟佘佴伯赏墨哈谯笪年爱阳佟"
     "肖闫付代覃仝苟兰麦粟区揭苑冼辜邸初栗迟由丛战官矫宾鹿谌税敬庹鄢揣兀亓衣隋逢修位原降门展么敦鲜海买妥撒纳达锁操祖柒楚梅晋萨种禚綦涂邝丘仉尉郄铁粘练凡"
 )
+_COMMON = frozenset(
+    "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董潘袁蔡蒋余于杜叶程魏苏吕丁任卢姚沈钟姜崔谭陆汪范廖石贾韦夏付方邹熊白"
+    "孟秦邱侯江尹薛闫段雷龙史陶贺毛郝顾龚邵万覃武钱戴严莫孔向汤游简詹施庄柯翁洪涂"
+)
+"""Those that four in five bear: two of them before a given name are a married woman's (陈马玉珍), or a double one (范姜)."""
+_COMMON = frozenset(
+    "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董潘袁蔡蒋余于杜叶程魏苏吕丁任卢姚沈钟姜崔谭陆汪范廖石贾韦夏付方邹熊白"
+    "孟秦邱侯江尹薛闫段雷龙史陶贺毛郝顾龚邵万覃武钱戴严莫孔向汤游简詹施庄柯翁洪涂"
+)
+"""Those that four in five bear: two of them before a given name are a married woman's (陈马玉珍), or a double one (范姜)."""
 _COMPOUND = frozenset(
     re.findall(
         "..",
@@ -54,9 +64,10 @@ _SHARE = 0.75
 
 
 def is_name(cell: str) -> bool:
-    """Whether Simplified ideographs have the form of a Chinese name: a surname and one or two characters."""
-    compound = cell[:2] in _COMPOUND
-    named = (2 <= len(cell) <= 3 and cell[0] in _SURNAMES) or (compound and 3 <= len(cell) <= 4)
+    """Whether Simplified ideographs have the form of a Chinese name: a surname, or that of the husband and one's own, and one
+    or two characters."""
+    double = cell[:2] in _COMPOUND or (len(cell) == 4 and _COMMON.issuperset(cell[:2]))
+    named = (2 <= len(cell) <= 3 and cell[0] in _SURNAMES) or (double and 3 <= len(cell) <= 4)
     return named and not _NO_NAME.match(cell)
 
 

@@ -4,7 +4,8 @@ Between two neighbouring entities stands a *link*: nothing, a comma, ``任``, ``
 make which link, and a reader walks once over the entities and their links. What it keeps is little: the persons listed
 last, the titles that wait for their person, and the organizations of the sentence. A waiting title goes to the person
 after it (``省学会会长王进龙``); where none follows, to the persons before it, if the link allows that
-(``王进龙任会长``, ``白静慧教授``, ``王进龙，省学会会长，``). Events are no parts: their words are read like any others.
+(``王进龙任会长``, ``白静慧教授``, ``王进龙，省学会会长，``); and what then is nobody's, to the person whose curriculum vitae it
+stands in, or whose name is the line above. Events are no parts: their words are read like any others.
 The walk is linear in the text, and costs besides only what it gives out.
 """
 
@@ -70,8 +71,7 @@ _TURNS = (
 )
 # What stands between a name and the posts in a curriculum vitae: ，男，汉族，1979年11月出生，工学博士
 _LIVES = (
-    "(?:男|女|[^，。；]{1,3}族|中共党员|[^，。；]{0,14}[生人]|"
-    "[^，。；]{0,8}(?:学位|学历|学士|硕士|博士|国籍|居留权))"
+    "(?:男|女|[^，。；]{1,3}族|中共党员|[^，。；]{0,14}[生人]|[^，。；]{0,8}(?:学位|学历|学士|硕士|博士|国籍|居留权))"
 )
 _LIFE = f"(?:，{_LIVES})+"
 _ENTRUSTS = f"(?:(?:{_NUMBER})[名人位])?(?:名单|候选人)?(?:{_MARKS}*[：:]{_MARKS}*|(?:一职)?分?别?(?:为|是|由))"
@@ -111,7 +111,9 @@ _LONGEST_LINK = 80  # characters; a longer gap is a clause of its own, whatever 
 # What a curriculum vitae begins with behind the name, and what of it can only be that.
 _BEGINS_VITA = re.compile("(?:同志|先生|女士)?(?:简历|简介|[，：（])")
 _LIFE_BEGINS = re.compile(f"(?:同志|先生|女士)?(?:简历|简介|[：（，]{_LIVES})")
-_BEGINS_LINE = re.compile("\\n[ 0-9一二三四五六七八九十（）年月至今.\\-—–~、：【】《·▪●•]*(?:现任|曾任|历任|兼任)?《?\\Z")
+_BEGINS_LINE = re.compile(
+    "\\n[ 0-9一二三四五六七八九十（）年月至今.\\-—–~、：【】《·▪●•]*(?:现任|曾任|历任|兼任)?《?\\Z"
+)
 _NEXT_ROW = re.compile("\\n *[0-9]{1,4}[.、．)）]? *\\Z")  # of a table, or of a numbered list
 _STOP = re.compile("[。！？!?]|\\n[ \\n]*\\n|(?:^|[^A-Za-z0-9.])\\.(?![A-Za-z0-9. ])")
 _REMARK = re.compile("（[^（）]*）")  # brackets that hold no entity say nothing about roles
@@ -132,15 +134,28 @@ _RANK = re.compile(".*(?:教授|院士|博士|研究员|医师|技师|药师|护
 # A rank borne after a post is of that post's organization only where that one confers it: 数学学院院长某某教授.
 _CONFERS = re.compile(".*(?:大学|学院|学校|系|党校|研究院|研究所|科学院)")
 _CONFERRED = re.compile(".*(?:教授|讲师|研究员)")
-# The head of a body is named after it, and no other body has one: 馆长 of a 馆, 行政副院长 of a 院 and not of its 护理部.
-_HEAD = re.compile("([院校馆所局处科系社园厂台站行厅庭])(?:长|主任)\\Z")
-_BODIES = {"院": "院", "校": "(?:校|大学|[小中]学|国[小中]|[初高]中)", "行": "[行社]", "台": "[台团]"}
+# Heads, the bodies that have them, and whether no others do: 馆长 is that of a 馆, 行政副院长 of a 院 and not of its 护理部.
+_HEADS = tuple(
+    (re.compile(f"(?:{head})\\Z"), re.compile(f"(?:{body})\\Z"), alone)
+    for head, body, alone in (
+        ("校长", "校|大学|[小中]学|国[小中]|[初高]中", True),
+        ("行长", "[行社]", True),
+        ("台长", "[台团]", True),
+        ("会长", "[会社盟]", True),
+        *((f"{body}(?:长|主任)", body, True) for body in "院馆所局处科系社园厂站厅庭"),
+        ("理事长|秘书长|总干事|理事主席", "[会社盟]", False),
+        ("议长", "议会", False),
+        ("董事长|总经理", "公司|集团|银行|基金会", False),
+    )
+)
 
 
-def _heads(title: str, body: str) -> bool:
-    """Whether a body may have such a head."""
-    match = _HEAD.search(title)
-    return match is None or re.search(f"{_BODIES.get(match[1], match[1])}\\Z", body) is not None
+def _heads(title: str, body: str) -> bool | None:
+    """Whether a body has such a head; None where the title does not say."""
+    for head, bodies, alone in _HEADS:
+        if head.search(title):
+            return True if bodies.search(body) else False if alone else None
+    return None
 
 
 _AT = re.compile("[在于假赴到]\\Z")
@@ -193,6 +208,7 @@ class _Sentence:
     chain: int | None = None  # the organization of the last title before a person
     taken: int | None = None  # the organization of the last title that somebody took
     posts: tuple[_Post, ...] = ()  # the last ones of an organization
+    bodies: int = 0  # organizations named
     subject: list[int] = field(default_factory=list)
 
 
@@ -232,11 +248,13 @@ class _Reader:
             link = Link.HOLDS  # 王强（会长）
         if link is Link.STOP or not self.phrase.last or (link is Link.WORDS and _NEXT_ROW.search(gap)):
             self.stop()
-        elif link is Link.WORDS or (link in (Link.CLAUSE, Link.LINE) and not self.goes_over(link, kind)):
+        elif link is Link.WORDS or (
+            link in (Link.CLAUSE, Link.LINE) and not self.goes_over(link, kind, is_parted="\n\n" in gap)
+        ):
             self.settle()
-            last = self.phrase
-            self.phrase = _Phrase(last=last.last, organization=last.organization, venue=last.venue)
-        self.line(index, kind, gap, link)
+            before_it = self.phrase
+            self.phrase = _Phrase(before_it.last, organization=before_it.organization, venue=before_it.venue)
+        self.line(index, kind, gap, is_said=link is Link.WORDS)
         phrase = self.phrase
         beside, before, also, near = None, phrase.organization, phrase.also, link
         if before is not None:
@@ -248,6 +266,7 @@ class _Reader:
                 link = phrase.link or link
         phrase.organization, phrase.link, phrase.also = None, None, ()
         if kind == "O":
+            self.sentence.bodies += 1
             phrase.venue = _AT.search(tail) is not None
             phrase.organization, phrase.link = index, link if phrase.last else None
             if before is not None and near is Link.LIST and len(also) < _MOST_LISTED:
@@ -258,9 +277,9 @@ class _Reader:
             self.person(index, link, beside, tail)
         phrase.last = kind
 
-    def line(self, index: int, kind: str, gap: str, link: Link) -> None:
-        """Whose posts stand on the line, where it names nobody."""
-        begins = _BEGINS_LINE.search(gap) is not None or not self.phrase.last and index == 0
+    def line(self, index: int, kind: str, gap: str, *, is_said: bool) -> None:
+        """Keep who may hold the posts of a line that names nobody, and whether this is one."""
+        begins = _BEGINS_LINE.search(gap) is not None
         if "\n\n" in gap:
             self.vita = False
         if kind == "P":
@@ -269,14 +288,18 @@ class _Reader:
                 self.named, self.vita = index, False
         elif begins:
             self.bare = True
-        elif link is Link.WORDS:
+        elif is_said:
             self.bare = False
 
-    def goes_over(self, link: Link, kind: str) -> bool:
+    def goes_over(self, link: Link, kind: str, *, is_parted: bool) -> bool:
         """Whether a phrase goes on behind a semicolon or in the next line: a list below its title does."""
         if link is Link.CLAUSE:
             return self.phrase.below and kind != "T"
-        return self.phrase.below or self.phrase.last == "O" or self.phrase.last + kind == "TP"
+        if self.phrase.last + kind == "TP":
+            # 某院院长 on a line below a name, and after an empty line the next name.
+            waits = any(post.organization is not None for post in self.phrase.posts)
+            return not (is_parted and waits and self.bare and self.named is not None)
+        return self.phrase.below or self.phrase.last == "O"
 
     def finish(self, gap: str) -> list[_Claim]:
         self.brackets(gap)
@@ -416,13 +439,14 @@ class _Reader:
             candidates = (sentence.taken, sentence.free)
         elif bare or link in (Link.LIST, Link.COMMA):
             candidates = (sentence.chain, sentence.free)
-        elif gap.endswith("，"):
-            return self.beside_head(title)
+        elif gap.endswith(("，", "由", "在")):
+            found = self.beside_head(title)
+            return self.of_its_head(title) if found is None else found
         else:
             return None
         name = self.entities[title].text
         bodies = ((candidate, self.entities[candidate].text) for candidate in candidates if candidate is not None)
-        fits = (c for c, body in bodies if _heads(name, body) and (bare is None or body.endswith(bare[1])))
+        fits = (c for c, body in bodies if _heads(name, body) is not False and (bare is None or body.endswith(bare[1])))
         found = next(fits, None)
         return self.beside_head(title) if found is None and phrase.left is not Link.HOLDS and bare is None else found
 
@@ -432,9 +456,18 @@ class _Reader:
         head = _DEPUTY.sub("", name)
         posts = [(post.organization, self.entities[post.title].text) for post in reversed(self.sentence.posts)]
         found = next((body for body, other in posts if head != name and other == head), None)
-        if found is None and _HEAD.search(name):
-            found = next((body for body, _ in posts if body is not None and _heads(name, self.entities[body].text)), None)
+        if found is None:
+            found = next(
+                (body for body, _ in posts if body is not None and _heads(name, self.entities[body].text)), None
+            )
         return found
+
+    def of_its_head(self, title: int) -> int | None:
+        """The organization that the sentence has named, if such a body has such a head: 某协会组队参赛，理事长王强…"""
+        free = self.sentence.free
+        if free is None or self.sentence.bodies > 1:
+            return None
+        return free if _heads(self.entities[title].text, self.entities[free].text) else None
 
     def of_name(self, person: int, title: int) -> int | None:
         """The organization of a title borne after the name."""
@@ -563,7 +596,7 @@ def find_roles(text: str, entities: Sequence[Entity]) -> tuple[list[Role], list[
     for index, entity in enumerate(entities):
         if entity.label in _KINDS:
             gaps[index] = text[end : entity.start]
-            reader.read(index, gaps[index])
+            reader.read(index, gaps[index] if len(gaps) > 1 else "\n" + gaps[index])  # the text begins a line
             end = max(end, entity.end)
     gaps[len(entities)] = text[end:]
     claims = reader.finish(text[end:])

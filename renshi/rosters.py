@@ -64,8 +64,8 @@ _SHARE = 0.75
 
 
 def is_name(cell: str) -> bool:
-    """Whether Simplified ideographs have the form of a Chinese name: a surname, or that of the husband and one's own, and one
-    or two characters."""
+    """Whether Simplified ideographs have the form of a Chinese name: a surname, or two as married women have, and one or two
+    characters."""
     double = cell[:2] in _COMPOUND or (len(cell) == 4 and _COMMON.issuperset(cell[:2]))
     named = (2 <= len(cell) <= 3 and cell[0] in _SURNAMES) or (double and 3 <= len(cell) <= 4)
     return named and not _NO_NAME.match(cell)

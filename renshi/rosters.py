@@ -175,7 +175,8 @@ def _spaced_out(letters: Sequence[_Cell]) -> Sequence[Sequence[_Cell]]:
         ways += [range(size, len(letters), size) for size in (2, 3) if len(letters) % size == 0]
     for borders in ways:
         groups = [letters[begin:end] for begin, end in pairwise([0, *borders, len(letters)])]
-        if all(is_name("".join(letter.word for letter in group)) for group in groups):
+        names = sum(is_name("".join(letter.word for letter in group)) for group in groups)
+        if names >= _SHARE * len(groups):
             return groups
     return [letters[begin:end] for begin, end in pairwise([0, *ways[0], len(letters)])]
 

@@ -41,7 +41,7 @@ def test_an_added_document_moves_no_other() -> None:
     assert set(assign([[str(number)] for number in range(100)]).values()) == set(SPLITS)
 
 
-@pytest.mark.parametrize("corpus", ["original", "written"])
+@pytest.mark.parametrize("corpus", ["original", "written", "measure"])
 def test_the_datasheets_table_is_counted(
     corpus: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -52,14 +52,15 @@ def test_the_datasheets_table_is_counted(
     assert table in (DATA / "README.md").read_text(encoding="utf-8")
 
 
-def test_written_pages_are_like_none_that_is_measured_on() -> None:
-    written = {name: page.text for name, page in read_folder(DATA / "written").items()}
-    measured = {
-        name: page.text for split in ("dev", "test") for name, page in read_folder(DATA / "original" / split).items()
-    }
-    assert not written.keys() & measured.keys()
-    groups = group_near_duplicates(written | measured)
-    assert all(len({name in written for name in group}) == 1 for group in groups)
+def test_pages_to_learn_from_are_like_none_that_is_measured_on() -> None:
+    def texts(*folders: str) -> dict[str, str]:
+        return {name: page.text for folder in folders for name, page in read_folder(DATA / folder).items()}
+
+    learnt = texts("written", "original/train")
+    measured = texts("original/dev", "original/test", "measure")
+    assert not learnt.keys() & measured.keys()
+    groups = group_near_duplicates(learnt | measured)
+    assert all(len({name in learnt for name in group}) == 1 for group in groups)
 
 
 @pytest.mark.parametrize(("sample", "document"), SAMPLES.items())

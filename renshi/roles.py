@@ -76,6 +76,10 @@ _LIVES = (
 _LIFE = f"(?:，{_LIVES})+"
 _ENTRUSTS = f"(?:(?:{_NUMBER})[名人位])?(?:名单|候选人)?(?:{_MARKS}*[：:]{_MARKS}*|(?:一职)?分?别?(?:为|是|由))"
 
+# What is left of a name that was not recognized, or not whole, in a list.
+_LOST = "[^，。；：、 \\n率说在为与和任向由对致]"
+_NEXT = "(?: *[、\\n] *| +)"
+
 # Read from above: the first row whose kinds and whole pattern fit names the link. The kinds are those of the entities
 # on both sides: P, T, O, or . for any. A narrower row stands before a wider one.
 LINKS: tuple[tuple[Link, tuple[str, ...], str], ...] = (
@@ -105,6 +109,7 @@ LINKS: tuple[tuple[Link, tuple[str, ...], str], ...] = (
         ("TT", "TO", "OT", "OO"),
         f"(?:[^。；]{{0,12}}[。；])?[^。；]{{0,24}}(?<!由){_TURNS}(?:{_MARKS}|{_WHEN})*",
     ),
+    (Link.LINE, ("PP",), f"{_LOST}?(?:{_NEXT}(?:{_LOST}{{1,4}}{_NEXT}){{0,4}}{_LOST}?)?"),
 )
 _LONGEST_LINK = 80  # characters; a longer gap is a clause of its own, whatever its last words are
 

@@ -218,6 +218,10 @@ CASES = {
         "石磊 会长 甲会; 白敏 董事长 -",
     ),
     "a full stop of half width": ("{甲公司|O}开会.{石磊|P}任{董事|T}.", "石磊 董事 -"),
+    "a list with names that were not recognized": (
+        "{会长|T}：{石磊|P}、辛弃疾、{白敏|P}孝\n{李毅|P}\n\n辛弃疾、{郑佑|P}致辞。",
+        "石磊 会长 -; 白敏 会长 -; 李毅 会长 -",
+    ),
     # Damaged and Traditional.
     "Traditional": ("{省學會|O}{會長|T}{王進龍|P}與{秘書長|T}{白靜慧|P}。", "王進龍 會長 省學會; 白靜慧 秘書長 省學會"),
     "pinyin in brackets": ("{抗癌協(xié)會|O}{會(huì)長|T}{王進龍|P}", "王進龍 會(huì)長 抗癌協(xié)會"),
@@ -293,6 +297,7 @@ def test_every_row_of_the_table_names_its_link() -> None:
         ("TT", "兼"), ("PP", "、"), ("PT", "率同"), ("PP", "，"),
         ("PT", "，男，汉族，"), ("TP", "名单："), ("PT", "等12名同志"),
         ("PT", "被推举为"), ("PO", "担任"), ("PT", "女"), ("PO", "，男，1970年生，现任"), ("TT", "并被选为"), ("TO", "，2011年起任"),
+        ("PP", "孝\n来"),
     ]  # fmt: skip
     assert [grammar._link(gap, *pair) for pair, gap in words] == [link for link, _, _ in LINKS]
 

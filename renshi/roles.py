@@ -163,8 +163,8 @@ def _heads(title: str, body: str) -> bool | None:
     return None
 
 
-_AT = re.compile("[在于假赴到]\\Z")
 _DEPUTY = re.compile("^(?:常务|第一|专职|执行)?副")
+_AT = re.compile("[在于假赴到]\\Z")  # before a venue
 _MOST_POSTS = 16  # of one person in a row; bounds the work on wrongly predicted entities
 _MOST_LISTED = 2  # organizations before the last that share a post; a longer list is one of those who came
 

@@ -274,13 +274,18 @@ class _Reader:
             self.sentence.bodies += 1
             phrase.venue = _AT.search(tail) is not None
             phrase.organization, phrase.link = index, link if phrase.last else None
-            if before is not None and near is Link.LIST and len(also) < _MOST_LISTED:
+            if before is not None and near is Link.LIST and len(also) < _MOST_LISTED and self.are_alike(before, index):
                 phrase.also = (*also, before)
         elif kind == "T":
             self.title(index, link, beside, tail[-_LONGEST_LINK:], also if near is Link.JOIN else ())
         else:
             self.person(index, link, beside, tail)
         phrase.last = kind
+
+    def are_alike(self, one: int, other: int) -> bool:
+        """Whether two organizations are of one kind, so that they may share a post: 甲大学、乙大学, and not 农会、乙大学."""
+        ends = {self.entities[one].text[-1], self.entities[other].text[-1]}
+        return len(ends) == 1 or ends <= set("学校院")
 
     def line(self, index: int, kind: str, gap: str, *, is_said: bool) -> None:
         """Keep who may hold the posts of a line that names nobody, and whether this is one."""

@@ -8,9 +8,11 @@ one form of all that, and the user should get exact positions in the text they s
 2. *character for character* (a translation table; offsets do not move): Traditional → Simplified by OpenCC's tables,
    full-width letters and digits → ASCII, radicals and compatibility ideographs → the ideographs they stand for, every
    line break → ``\\n``, other white space → a space, a lone surrogate → U+FFFD (tokenizers refuse surrogates);
-3. *removals*: bracketed pinyin after an ideograph, then spaces between two ideographs of one line; but of those that part
+3. *character references* that a scraper left (``&middot;``, ``&#12289;``): the character, in the same form, which keeps
+   the whole reference as its raw text. Letters, digits and what is invisible stay as they are written;
+4. *removals*: bracketed pinyin after an ideograph, then spaces between two ideographs of one line; but of those that part
    the names of a roster one is left, as the 、 or ， of running text (`renshi.rosters`);
-4. *character for character*: a half-width ``,:;!?()`` that touches Chinese text becomes full-width, which is what clean
+5. *character for character*: a half-width ``,:;!?()`` that touches Chinese text becomes full-width, which is what clean
    Chinese news has and what Chinese encoders were trained on. ``3,000`` and ``10:30`` stay.
 
 Nothing is cut or expanded beyond that, so normalizing twice changes nothing more.
@@ -18,9 +20,10 @@ Nothing is cut or expanded beyond that, so normalizing twice changes nothing mor
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -44,7 +47,7 @@ _NFKC_RANGES = (
     (0xFF01, 0xFF5F),  # full-width ASCII
     (0xFFE0, 0xFFE7),  # full-width signs
 )
-_NARROW, _WIDE = ",:;!?()", "，：；！？（）"  # the punctuation of step 4
+_NARROW, _WIDE = ",:;!?()", "，：；！？（）"  # the punctuation of step 5
 _LINE_BREAKS = "\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 _MIDDLE_DOTS = "•‧∙⋅・･"  # all stand between the parts of a transliterated name; one form: ·
 
@@ -54,6 +57,10 @@ _INVISIBLE = re.compile(
     f"|(?P<attached>[{_VARIATION_SELECTORS}]+)"
     "|[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U000e0000-\U000e00ff]+"
+)
+# References to & before it are read at once, so that reading twice finds no more.
+_REFERENCE = re.compile(
+    "&(?P<ands>(?:amp|#0{0,5}38|#[xX]0{0,5}26);)*(?P<name>#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"
 )
 _BRACKETED_LATIN = re.compile("[(（]([A-Za-z\u00c0-\u024f\u0251\u0261\u0300-\u036f\u1e00-\u1eff]{1,12})[)）]")
 _STRAY_SPACES = re.compile(f"(?<=[{HAN}]) +(?=[{HAN}])")
@@ -150,6 +157,9 @@ def normalize(raw: str, *, fold: bool = True) -> Normalized:
         text, starts, ends, ((*match.span(), match["attached"] is not None) for match in _INVISIBLE.finditer(text))
     )
     text = text.translate(_table(fold))
+    references = list(_references(text, fold)) if "&" in text else []
+    text = _replace(text, ((start, char) for start, _, char in references))
+    text, starts, ends = _remove(text, starts, ends, ((start + 1, end, True) for start, end, _ in references))
     text, starts, ends = _remove(text, starts, ends, ((a, b, True) for a, b in _pinyin(text)))
     stray = [match.span() for match in _STRAY_SPACES.finditer(text)]
     parting = _parting(raw, text, starts) if stray else {}
@@ -199,6 +209,19 @@ def _remove(
     kept_ends = ends[kept]
     np.maximum.at(kept_ends, before[before >= 0], ends[attached[before >= 0, 1] - 1])
     return "".join(parts), starts[kept], kept_ends
+
+
+def _references(text: str, fold: bool) -> Iterator[tuple[int, int, str]]:
+    """Spans of character references, and the character that each stands for, as step 2 has it."""
+    for match in _REFERENCE.finditer(text):
+        meant = html.unescape(f"&{match['name']};")
+        char = meant.translate(_table(fold))
+        # What could become a part of another reference is left, and what step 1 would have taken away.
+        joins = char.isascii() and (char.isalnum() or char in "#;" or char == "&" != meant)
+        if len(char) == 1 and not joins and not _INVISIBLE.match(char):
+            yield *match.span(), char
+        elif match["ands"]:
+            yield match.start(), match.start("name"), "&"
 
 
 def _pinyin(text: str) -> Iterable[tuple[int, int]]:

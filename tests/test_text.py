@@ -19,6 +19,7 @@ PAGE_TEXT = st.lists(
             "（huì）",
             "\ud800",
             "😀",
+            *["&", "&amp;", "amp;", "lt;", "&#12289;", "&#38;", "&nbsp;", "&#x38;"],
         ]
     ),
     max_size=60,
@@ -45,6 +46,10 @@ CASES = [
     ("臺灣裡衞説", "台湾里卫说"),
     ("㈱ｶﾞ½", "㈱ｶﾞ½"),  # expansions and half-width kana stay
     ("\ud800王", "\ufffd王"),
+    ("會長&#65306;臧&nbsp;樂&#x3001;彭&middot;若曦", "会长：臧乐、彭·若曦"),
+    ("Lau &amp; Partners，&amp;lt;br&amp;gt;", "Lau & Partners，<br>"),
+    ("&amp;x26；&amp;#38;x26;", "&x26；&x26;"),
+    ("AT&T;研发R&D，&#65;&#51;8;&shy;&unknown;", "AT&T；研发R&D，&#65;&#51;8;&shy;&unknown;"),  # not ours to read
     ("", ""),
 ]
 
@@ -111,8 +116,9 @@ def test_the_map_holds_for_any_text(raw: str) -> None:
 def test_each_character_stands_for_itself(raw: str) -> None:
     """What a character became is what it becomes alone, but for punctuation and spaces, which look at their neighbours."""
     normalized = normalize(raw)
-    for char, start in zip(normalized.text, normalized.starts.tolist(), strict=True):
-        alone = normalize(raw[start]).text
+    places = zip(normalized.starts.tolist(), normalized.ends.tolist(), strict=True)
+    for char, (start, end) in zip(normalized.text, places, strict=True):
+        alone = normalize(raw[start:end]).text
         if alone == " " and char in "、，":  # between two names
             continue
         assert char == alone or unicodedata.normalize("NFKC", char) == unicodedata.normalize("NFKC", alone)

@@ -116,6 +116,8 @@ _LONGEST_LINK = 80  # characters; a longer gap is a clause of its own, whatever 
 # What a curriculum vitae begins with behind the name, and what of it can only be that.
 _BEGINS_VITA = re.compile("(?:同志|先生|女士)?(?:简历|简介|[，：（])")
 _LIFE_BEGINS = re.compile(f"(?:同志|先生|女士)?(?:简历|简介|[：（，]{_LIVES})")
+_ENDS_POST = re.compile("[，。；、（）》.\\n ]|[等及兼]|\\Z")
+_ENDS_POST = re.compile("[，。；、（）》.\\n ]|[等及兼]|\\Z")
 _BEGINS_LINE = re.compile(
     "\\n[ 0-9一二三四五六七八九十（）年月至今.\\-—–~、：【】《·▪●•]*(?:现任|曾任|历任|兼任)?《?\\Z"
 )
@@ -230,6 +232,8 @@ class _Reader:
         self.borne: dict[str, set[str]] = {}  # the titles of each name
         self.named: int | None = None  # the person with whom a line began last
         self.vita = False  # their curriculum vitae goes on
+        self.followed = ""  # the words behind the title read last
+        self.followed = ""  # the words behind the title read last
         self.bare = False  # since the line began, no person and nothing else was said
 
     def stop(self) -> None:
@@ -242,6 +246,8 @@ class _Reader:
     def read(self, index: int, gap: str) -> None:
         """The next entity, and the words between it and the one before."""
         kind = _KINDS[self.entities[index].label]
+        if self.phrase.last == "T":
+            self.followed = gap
         if self.phrase.last == "P" and _BEGINS_VITA.match(gap):
             last = self.phrase.people[-1]
             self.vita = self.vita or last == self.named or _LIFE_BEGINS.match(gap) is not None
@@ -285,7 +291,7 @@ class _Reader:
     def are_alike(self, one: int, other: int) -> bool:
         """Whether two organizations are of one kind, so that they may share a post: 甲大学、乙大学, and not 农会、乙大学."""
         ends = {self.entities[one].text[-1], self.entities[other].text[-1]}
-        return len(ends) == 1 or ends <= set("学校院")
+        return len(ends) == 1 or ends <= set("学校")
 
     def line(self, index: int, kind: str, gap: str, *, is_said: bool) -> None:
         """Keep who may hold the posts of a line that names nobody, and whether this is one."""
@@ -312,6 +318,10 @@ class _Reader:
         return self.phrase.below or self.phrase.last == "O"
 
     def finish(self, gap: str) -> list[_Claim]:
+        if self.phrase.last == "T":
+            self.followed = gap
+        if self.phrase.last == "T":
+            self.followed = gap
         self.brackets(gap)
         self.stop()
         return [claim for claim in self.claims if not (claim.spread and claim.person in self.own)]
@@ -360,7 +370,8 @@ class _Reader:
     # The three kinds of entity.
 
     def title(self, index: int, link: Link, organization: int | None, gap: str, also: tuple[int, ...]) -> None:
-        phrase = self.phrase
+        phrase, name = self.phrase, self.entities[index].text
+        also = tuple(body for body in also if _heads(name, self.entities[body].text) is not False)
         is_object = phrase.met and link is Link.COMMA
         if phrase.posts and link in _CHAINS and not is_object and len(phrase.posts) < _MOST_POSTS:
             if organization is None and link is not Link.COLON and not self.stands_alone(index, gap):
@@ -534,6 +545,10 @@ class _Reader:
         if left is None:
             self.sentence.chain = _main(posts)
             if self.named is not None and (self.vita or self.bare):
+                # A subject is followed by what it does (院长致辞), a post by a sign.
+                posts = posts if _ENDS_POST.match(self.followed) else []
+                # A subject is followed by what it does (院长致辞), a post by a sign.
+                posts = posts if _ENDS_POST.match(self.followed) else []
                 own = [p for p in posts if p.organization is not None or _RANK.fullmatch(self.entities[p.title].text)]
                 self.give([self.named], own)
         elif left is Link.HOLDS:

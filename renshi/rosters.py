@@ -36,11 +36,6 @@ _COMMON = frozenset(
     "孟秦邱侯江尹薛闫段雷龙史陶贺毛郝顾龚邵万覃武钱戴严莫孔向汤游简詹施庄柯翁洪涂"
 )
 """Those that four in five bear: two of them before a given name are a married woman's (陈马玉珍), or a double one (范姜)."""
-_COMMON = frozenset(
-    "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董潘袁蔡蒋余于杜叶程魏苏吕丁任卢姚沈钟姜崔谭陆汪范廖石贾韦夏付方邹熊白"
-    "孟秦邱侯江尹薛闫段雷龙史陶贺毛郝顾龚邵万覃武钱戴严莫孔向汤游简詹施庄柯翁洪涂"
-)
-"""Those that four in five bear: two of them before a given name are a married woman's (陈马玉珍), or a double one (范姜)."""
 _COMPOUND = frozenset(
     re.findall(
         "..",
@@ -50,7 +45,7 @@ _COMPOUND = frozenset(
 )
 _NO_NAME = re.compile(
     "(?:.*(?:[部科处局署厅院省市县区委]|董事|监事|理事|主任|主席|书记|秘书|干事|委员|组员|会员|[事会院校部局处科所书区司师团社馆]长)"
-    "|连长|家长|通讯员|党员|官员|成员|顾问|经理|代表|司机"
+    "|单位|时间|项目|金额|年龄|籍贯|班级|简介|方案|成果|通知|连长|家长|通讯员|党员|官员|成员|顾问|经理|代表|司机"
     "|初审|终审|编辑|责编|摄影)\\Z"
 )
 """Bodies and places, offices, and words of an imprint: many begin with what may be a surname (安徽省, 通讯员). They end a

@@ -9,7 +9,7 @@ one form of all that, and the user should get exact positions in the text they s
    full-width letters and digits → ASCII, radicals and compatibility ideographs → the ideographs they stand for, every
    line break → ``\\n``, other white space → a space, a lone surrogate → U+FFFD (tokenizers refuse surrogates);
 3. *character references* that a scraper left (``&middot;``, ``&#12289;``): the character, in the same form, which keeps
-   the whole reference as its raw text. Letters, digits and what is invisible stay as they are written;
+   the whole reference as its raw text. ASCII letters and digits and what is invisible stay as they are written;
 4. *removals*: bracketed pinyin after an ideograph, then spaces between two ideographs of one line; but of those that part
    the names of a roster one is left, as the 、 or ， of running text (`renshi.rosters`);
 5. *character for character*: a half-width ``,:;!?()`` that touches Chinese text becomes full-width, which is what clean

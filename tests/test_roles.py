@@ -182,11 +182,16 @@ CASES = {
         "【工作经历】\n1992.07—1999.05  {甲院外科|O}  {主治医师|T}\n",
         "石磊 院长 甲院; 石磊 理事 丙会; 石磊 编委 丁刊; 石磊 主治医师 甲院外科; 白敏 教授 乙大学",
     ),
+    "what is said after a curriculum vitae": (
+        "{石磊|P}，男，{甲院|O}{院长|T}。\n{乙院|O}{院长|T}致辞。会上，{丙校|O}{校长|T}和{丁局|O}{局长|T}先后讲话。",
+        "石磊 院长 甲院",
+    ),
     # Whose post it is.
     "organizations listed before a title": (
         "{甲大学|O}、{乙大学|O}{教授|T}{石磊|P}。",
         "石磊 教授 甲大学; 石磊 教授 乙大学",
     ),
+    "one that has no such head before it": ("{甲大学|O}、{甲大学医学院|O}{院长|T}{石磊|P}。", "石磊 院长 甲大学医学院"),
     "organizations of other kinds before it": (
         "感谢{区农会|O}、{乙大学|O}{教授|T}{石磊|P}。",
         "石磊 教授 乙大学",

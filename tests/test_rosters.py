@@ -81,6 +81,8 @@ def test_what_stands_for_the_spaces_is_the_first_of_them() -> None:
         ("欧阳", True),
         ("王小二强", False),
         ("院长", False),
+        ("单位", False),  # 单 is a surname, and this heads a column
+        ("陈马玉珍", True),
     ],
 )
 def test_knows_the_form_of_a_name(cell: str, expected: bool) -> None:

@@ -203,6 +203,7 @@ class _Phrase:
     link: Link | None = None  # from what stood before the organization
     also: tuple[int, ...] = ()  # those listed before it
     venue: bool = False  # it is where something takes place
+    of_person: bool = False  # it stands behind a person, and a comma: 王强，某某医院
     below: bool = False  # the persons stand after a colon or below their title
     met: bool = False  # the title that waits is an object: 晋见总统，某院院长王强
 
@@ -269,17 +270,22 @@ class _Reader:
         phrase = self.phrase
         beside, before, also, near = None, phrase.organization, phrase.also, link
         if before is not None:
-            if link is Link.JOIN or (link is Link.LINE and kind == "T" and phrase.link is not Link.JOIN):
+            heads = phrase.link is not Link.JOIN and not phrase.of_person
+            if link is Link.JOIN or (link is Link.LINE and kind == "T" and heads):
                 beside = before
             elif phrase.link is not Link.JOIN and not (phrase.venue and self.sentence.free is not None):
                 self.sentence.free = before
-            if link in (Link.JOIN, Link.LIST, Link.LINE):
+            if link in (Link.JOIN, Link.LIST) or (link is Link.LINE and not phrase.of_person):
                 link = phrase.link or link
         phrase.organization, phrase.link, phrase.also = None, None, ()
         if kind == "O":
             self.sentence.bodies += 1
             phrase.venue = _AT.search(tail) is not None
             phrase.organization, phrase.link = index, link if phrase.last else None
+            phrase.of_person = phrase.last == "P" and link is Link.COMMA
+            phrase.of_person = phrase.last == "P" and link is Link.COMMA
+            phrase.of_person = phrase.last == "P" and link in (Link.COMMA, Link.JOIN)
+            phrase.of_person = phrase.last == "P" and link in (Link.COMMA, Link.JOIN)
             if before is not None and near is Link.LIST and len(also) < _MOST_LISTED and self.are_alike(before, index):
                 phrase.also = (*also, before)
         elif kind == "T":

@@ -186,6 +186,10 @@ CASES = {
         "{石磊|P}，男，{甲院|O}{院长|T}。\n{乙院|O}{院长|T}致辞。会上，{丙校|O}{校长|T}和{丁局|O}{局长|T}先后讲话。",
         "石磊 院长 甲院",
     ),
+    "lists of members, where they come from beside them": (
+        "{主任委员|T}（1人）\n{石磊|P}  {甲院|O}\n{副主任委员|T}（2人）\n{白敏|P} {乙院|O}\n{李毅|P} {丙院|O}",
+        "石磊 主任委员 -; 白敏 副主任委员 -; 李毅 副主任委员 -",
+    ),
     # Whose post it is.
     "organizations listed before a title": (
         "{甲大学|O}、{乙大学|O}{教授|T}{石磊|P}。",

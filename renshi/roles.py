@@ -203,7 +203,7 @@ class _Phrase:
     link: Link | None = None  # from what stood before the organization
     also: tuple[int, ...] = ()  # those listed before it
     venue: bool = False  # it is where something takes place
-    of_person: bool = False  # it stands behind a person, and a comma: 王强，某某医院
+    of_person: bool = False  # it stands behind a person: 王强，某某医院
     below: bool = False  # the persons stand after a colon or below their title
     met: bool = False  # the title that waits is an object: 晋见总统，某院院长王强
 
@@ -282,9 +282,6 @@ class _Reader:
             self.sentence.bodies += 1
             phrase.venue = _AT.search(tail) is not None
             phrase.organization, phrase.link = index, link if phrase.last else None
-            phrase.of_person = phrase.last == "P" and link is Link.COMMA
-            phrase.of_person = phrase.last == "P" and link is Link.COMMA
-            phrase.of_person = phrase.last == "P" and link in (Link.COMMA, Link.JOIN)
             phrase.of_person = phrase.last == "P" and link in (Link.COMMA, Link.JOIN)
             if before is not None and near is Link.LIST and len(also) < _MOST_LISTED and self.are_alike(before, index):
                 phrase.also = (*also, before)

@@ -117,7 +117,6 @@ _LONGEST_LINK = 80  # characters; a longer gap is a clause of its own, whatever 
 _BEGINS_VITA = re.compile("(?:同志|先生|女士)?(?:简历|简介|[，：（])")
 _LIFE_BEGINS = re.compile(f"(?:同志|先生|女士)?(?:简历|简介|[：（，]{_LIVES})")
 _ENDS_POST = re.compile("[，。；、（）》.\\n ]|[等及兼]|\\Z")
-_ENDS_POST = re.compile("[，。；、（）》.\\n ]|[等及兼]|\\Z")
 _BEGINS_LINE = re.compile(
     "\\n[ 0-9一二三四五六七八九十（）年月至今.\\-—–~、：【】《·▪●•]*(?:现任|曾任|历任|兼任)?《?\\Z"
 )
@@ -233,7 +232,6 @@ class _Reader:
         self.borne: dict[str, set[str]] = {}  # the titles of each name
         self.named: int | None = None  # the person with whom a line began last
         self.vita = False  # their curriculum vitae goes on
-        self.followed = ""  # the words behind the title read last
         self.followed = ""  # the words behind the title read last
         self.bare = False  # since the line began, no person and nothing else was said
 

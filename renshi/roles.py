@@ -77,7 +77,7 @@ _LIFE = f"(?:，{_LIVES})+"
 _ENTRUSTS = f"(?:(?:{_NUMBER})[名人位])?(?:名单|候选人)?(?:{_MARKS}*[：:]{_MARKS}*|(?:一职)?分?别?(?:为|是|由))"
 
 # What is left of a name that was not recognized, or not whole, in a list.
-_LOST = "[^，。；：、 \\n率说在为与和任向由对致]"
+_LOST = "(?!成员|组员|团员|队员|会员|学员|候补|来源|供稿|审核|校对|图文)[^，。；：、 \\n率说在为与和任向由对致]"
 _NEXT = "(?: *[、\\n] *| +)"
 
 # Read from above: the first row whose kinds and whole pattern fit names the link. The kinds are those of the entities
@@ -94,7 +94,7 @@ LINKS: tuple[tuple[Link, tuple[str, ...], str], ...] = (
     (Link.JOIN, ("OP",), f"由|[^，。；：、]{{0,10}}{_WHO}"),
     (Link.BOTH, ("TT", "TO"), f"[，、]?(?:兼任?|暨){_TO_TITLE}"),
     (Link.LIST, ("..",), f"{_NAMED}?\\n?{_MARKS}*(?:[、/]|及其?|和|与|以及|并|或|跟|同|暨)\\n?{_TO_TITLE}"),
-    (Link.COMMA, ("PT", "PO"), f"{_NAMED}?(?:率[同领]?|偕同?|携同?|[会连]同){_TO_TITLE}"),
+    (Link.LIST, ("PT", "PO"), f"{_NAMED}?(?:，并?由|率[同领]?|偕同?|携同?|[会连]同){_TO_TITLE}"),
     (Link.COMMA, ("..",), f"{_NAMED}?\\n?{_MARKS}*，(?:以及|及|由|并由)?\\n?{_TO_TITLE}"),
     (Link.COMMA, ("P.", "T."), f"{_LIFE}，"),
     (Link.COLON, ("TP", "TO", "TT"), f"{_ENTRUSTS}\\n? *"),
@@ -115,8 +115,9 @@ _LONGEST_LINK = 80  # characters; a longer gap is a clause of its own, whatever 
 
 # What a curriculum vitae begins with behind the name, and what of it can only be that.
 _BEGINS_VITA = re.compile("(?:同志|先生|女士)?(?:简历|简介|[，：（])")
-_LIFE_BEGINS = re.compile(f"(?:同志|先生|女士)?(?:简历|简介|[：（，]{_LIVES})")
-_ENDS_POST = re.compile("[，。；、（）》.\\n ]|[等及兼]|\\Z")
+_LIFE_BEGINS = re.compile(f"(?:同志|先生|女士)?(?:简历|简介|[：（，]{_LIVES}(?=[，。；）]))")
+_ENDS_LINE = re.compile("[》」”。；，]*(?:（[^（）\\n]*）)?[。； ]*(?:\\n|\\Z)")
+_ENDS_CLAUSE = re.compile("[》」” ]*(?:[，。；.（\\n]|\\Z|和|等[，。；])")
 _BEGINS_LINE = re.compile(
     "\\n[ 0-9一二三四五六七八九十（）年月至今.\\-—–~、：【】《·▪●•]*(?:现任|曾任|历任|兼任)?《?\\Z"
 )
@@ -249,9 +250,8 @@ class _Reader:
             self.followed = gap
         if self.phrase.last == "P" and _BEGINS_VITA.match(gap):
             last = self.phrase.people[-1]
-            self.vita = self.vita or last == self.named or _LIFE_BEGINS.match(gap) is not None
-            if self.vita:
-                self.named = last
+            if _LIFE_BEGINS.match(gap) or (last == self.named and not self.vita):
+                self.named, self.vita = last, True
         tail = self.brackets(gap)
         link = _link(tail, self.phrase.last, kind)
         if "（" in gap and gap.endswith("（" + tail) and link is Link.JOIN and self.phrase.last == "P":
@@ -281,7 +281,13 @@ class _Reader:
             phrase.venue = _AT.search(tail) is not None
             phrase.organization, phrase.link = index, link if phrase.last else None
             phrase.of_person = phrase.last == "P" and link in (Link.COMMA, Link.JOIN)
-            if before is not None and near is Link.LIST and len(also) < _MOST_LISTED and self.are_alike(before, index):
+            if (
+                before is not None
+                and "、" in tail
+                and near is Link.LIST
+                and len(also) < _MOST_LISTED
+                and self.are_alike(before, index)
+            ):
                 phrase.also = (*also, before)
         elif kind == "T":
             self.title(index, link, beside, tail[-_LONGEST_LINK:], also if near is Link.JOIN else ())
@@ -291,7 +297,7 @@ class _Reader:
 
     def are_alike(self, one: int, other: int) -> bool:
         """Whether two organizations are of one kind, so that they may share a post: 甲大学、乙大学, and not 农会、乙大学."""
-        ends = {self.entities[one].text[-1], self.entities[other].text[-1]}
+        ends = {self.entities[one].text[-1:], self.entities[other].text[-1:]}
         return len(ends) == 1 or ends <= set("学校")
 
     def line(self, index: int, kind: str, gap: str, *, is_said: bool) -> None:
@@ -319,8 +325,6 @@ class _Reader:
         return self.phrase.below or self.phrase.last == "O"
 
     def finish(self, gap: str) -> list[_Claim]:
-        if self.phrase.last == "T":
-            self.followed = gap
         if self.phrase.last == "T":
             self.followed = gap
         self.brackets(gap)
@@ -450,10 +454,10 @@ class _Reader:
         phrase, sentence = self.phrase, self.sentence
         if phrase.left is Link.JOIN:
             return self.of_name(phrase.people[-1], title)
-        if phrase.people[-1:] and phrase.people[-1] in self.at and (phrase.left is Link.COMMA or self.outer):
-            return self.at[phrase.people[-1]]  # 某大学王强，教授; 某大学王强（教授）
         if self.stands_alone(title, gap):
             return None
+        if phrase.people[-1:] and phrase.people[-1] in self.at and (phrase.left is Link.COMMA or self.outer):
+            return self.at[phrase.people[-1]]  # 某大学王强，教授; 某大学王强（教授）
         bare = _AFTER_BARE.fullmatch(gap)
         if phrase.left is Link.HOLDS:
             if bare is None and _AFTER_OTHERS.fullmatch(gap):
@@ -545,11 +549,9 @@ class _Reader:
             return
         if left is None:
             self.sentence.chain = _main(posts)
-            if self.named is not None and (self.vita or self.bare):
-                # A subject is followed by what it does (院长致辞), a post by a sign.
-                posts = posts if _ENDS_POST.match(self.followed) else []
-                # A subject is followed by what it does (院长致辞), a post by a sign.
-                posts = posts if _ENDS_POST.match(self.followed) else []
+            # A subject is followed by what it does (院长致辞), a post by the end of its line or, in a curriculum vitae, a sign.
+            ends = (self.bare and _ENDS_LINE.match(self.followed)) or (self.vita and _ENDS_CLAUSE.match(self.followed))
+            if self.named is not None and ends:
                 own = [p for p in posts if p.organization is not None or _RANK.fullmatch(self.entities[p.title].text)]
                 self.give([self.named], own)
         elif left is Link.HOLDS:
@@ -564,9 +566,9 @@ class _Reader:
                 self.own.add(people[-1])
 
     def known_otherwise(self, people: Sequence[int], posts: Sequence[_Post]) -> bool:
-        """Whether the text has named one of the persons before, with another title."""
-        titles = {self.entities[post.title].text for post in posts}
-        return any(self.borne.get(self.entities[person].text, set()) - titles for person in people[:-1])
+        """Whether there are two, and the text has named the first before, with another title."""
+        borne = self.borne.get(self.entities[people[0]].text, set()) if len(people) == 2 else set[str]()
+        return bool(borne) and borne.isdisjoint(self.entities[post.title].text for post in posts)
 
     def give(self, people: Iterable[int], posts: Sequence[_Post], *, spread: bool = False) -> None:
         named = (post for post in posts if post.organization is not None)

@@ -95,7 +95,7 @@ LINKS: tuple[tuple[Link, tuple[str, ...], str], ...] = (
     (Link.BOTH, ("TT", "TO"), f"[，、]?(?:兼任?|暨){_TO_TITLE}"),
     (Link.LIST, ("..",), f"{_NAMED}?\\n?{_MARKS}*(?:[、/]|及其?|和|与|以及|并|或|跟|同|暨)\\n?{_TO_TITLE}"),
     (Link.LIST, ("PT", "PO"), f"{_NAMED}?(?:，并?由|率[同领]?|偕同?|携同?|[会连]同){_TO_TITLE}"),
-    (Link.COMMA, ("..",), f"{_NAMED}?\\n?{_MARKS}*，(?:以及|及|由|并由)?\\n?{_TO_TITLE}"),
+    (Link.COMMA, ("..",), f"{_NAMED}?\\n?{_MARKS}*，(?:以及|及|并?由)?\\n?{_TO_TITLE}"),
     (Link.COMMA, ("P.", "T."), f"{_LIFE}，"),
     (Link.COLON, ("TP", "TO", "TT"), f"{_ENTRUSTS}\\n? *"),
     (Link.HOLDS, ("PT",), f"{_NAMED}?{_ETC}"),
@@ -113,7 +113,8 @@ LINKS: tuple[tuple[Link, tuple[str, ...], str], ...] = (
 )
 _LONGEST_LINK = 80  # characters; a longer gap is a clause of its own, whatever its last words are
 
-# What a curriculum vitae begins with behind the name, and what of it can only be that.
+# What a curriculum vitae begins with behind the name, and what of it can only be that; what stands behind a post that is a
+# line's own, and one that is told in a curriculum vitae; what a line begins with before an entity.
 _BEGINS_VITA = re.compile("(?:同志|先生|女士)?(?:简历|简介|[，：（])")
 _LIFE_BEGINS = re.compile(f"(?:同志|先生|女士)?(?:简历|简介|[：（，]{_LIVES}(?=[，。；）]))")
 _ENDS_LINE = re.compile("[》」”。；，]*(?:（[^（）\\n]*）)?[。； ]*(?:\\n|\\Z)")
@@ -246,8 +247,6 @@ class _Reader:
     def read(self, index: int, gap: str) -> None:
         """The next entity, and the words between it and the one before."""
         kind = _KINDS[self.entities[index].label]
-        if self.phrase.last == "T":
-            self.followed = gap
         if self.phrase.last == "P" and _BEGINS_VITA.match(gap):
             last = self.phrase.people[-1]
             if _LIFE_BEGINS.match(gap) or (last == self.named and not self.vita):
@@ -325,8 +324,6 @@ class _Reader:
         return self.phrase.below or self.phrase.last == "O"
 
     def finish(self, gap: str) -> list[_Claim]:
-        if self.phrase.last == "T":
-            self.followed = gap
         self.brackets(gap)
         self.stop()
         return [claim for claim in self.claims if not (claim.spread and claim.person in self.own)]
@@ -335,6 +332,8 @@ class _Reader:
 
     def brackets(self, gap: str) -> str:
         """Enter and leave the brackets of a gap; the words after the last one."""
+        if self.phrase.last == "T":
+            self.followed = gap
         if self.phrase.left is Link.HOLDS and _FOR_OTHERS.match(gap):
             self.phrase.left = None
         if self.phrase.posts and (
@@ -567,8 +566,10 @@ class _Reader:
 
     def known_otherwise(self, people: Sequence[int], posts: Sequence[_Post]) -> bool:
         """Whether there are two, and the text has named the first before, with another title."""
-        borne = self.borne.get(self.entities[people[0]].text, set()) if len(people) == 2 else set[str]()
-        return bool(borne) and borne.isdisjoint(self.entities[post.title].text for post in posts)
+        if len(people) != 2:
+            return False
+        borne = self.borne.get(self.entities[people[0]].text)
+        return borne is not None and borne.isdisjoint(self.entities[post.title].text for post in posts)
 
     def give(self, people: Iterable[int], posts: Sequence[_Post], *, spread: bool = False) -> None:
         named = (post for post in posts if post.organization is not None)
@@ -592,16 +593,20 @@ def _main(posts: Sequence[_Post]) -> int | None:
 
 
 @cache
-def _rows() -> list[tuple[Link, str, re.Pattern[str]]]:
-    """`LINKS`, one row for each pair of kinds, compiled at the first use."""
-    return [(link, pair, re.compile(pattern)) for link, pairs, pattern in LINKS for pair in pairs]
+def _rows(left: str, right: str) -> list[tuple[Link, re.Pattern[str]]]:
+    """The rows of `LINKS` for two kinds, compiled at the first use."""
+    return [
+        (link, re.compile(pattern))
+        for link, pairs, pattern in LINKS
+        if any(pair[0] in (left, ".") and pair[1] in (right, ".") for pair in pairs)
+    ]
 
 
 @lru_cache(maxsize=4096)  # most gaps are a handful of strings
 def _link(gap: str, left: str, right: str) -> Link:
     if len(gap) <= _LONGEST_LINK:
-        for link, pair, pattern in _rows():
-            if pair[0] in (left, ".") and pair[1] in (right, ".") and pattern.fullmatch(gap):
+        for link, pattern in _rows(left, right):
+            if pattern.fullmatch(gap):
                 return link
     return Link.STOP if _STOP.search(gap) else Link.CLAUSE if "；" in gap else Link.WORDS
 

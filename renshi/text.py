@@ -157,9 +157,10 @@ def normalize(raw: str, *, fold: bool = True) -> Normalized:
         text, starts, ends, ((*match.span(), match["attached"] is not None) for match in _INVISIBLE.finditer(text))
     )
     text = text.translate(_table(fold))
-    references = list(_references(text, fold)) if "&" in text else []
-    text = _replace(text, ((start, char) for start, _, char in references))
-    text, starts, ends = _remove(text, starts, ends, ((start + 1, end, True) for start, end, _ in references))
+    if "&" in text:
+        references = list(_references(text, fold))
+        text = _replace(text, ((start, char) for start, _, char in references))
+        text, starts, ends = _remove(text, starts, ends, ((start + 1, end, True) for start, end, _ in references))
     text, starts, ends = _remove(text, starts, ends, ((a, b, True) for a, b in _pinyin(text)))
     stray = [match.span() for match in _STRAY_SPACES.finditer(text)]
     parting = _parting(raw, text, starts) if stray else {}

@@ -290,9 +290,9 @@ def _points(lost: float) -> str:
     return f"{-100 * lost:+.1f}".replace("-0.0", "0.0").replace("+0.0", "0.0")
 
 
-def ablations(name: str) -> str:
+def ablations(study: str) -> str:
     """The variants of a study by `training.ablations`, the base first, then the best."""
-    report = load(name)
+    report = load(study)
     rows = ["| variant | micro F1, mean ± sd | seeds | to the base | p |", "| --- | ---: | ---: | ---: | ---: |"]
     for name, row in sorted(report["variants"].items(), key=lambda item: (item[0] != "base", -item[1]["micro_f1"])):
         score = f"{row['micro_f1']:.4f}" + (f" ± {row['sd']:.4f}" if row["sd"] is not None else "")

@@ -43,7 +43,8 @@ class Encoded:
         offsets: (tokens, 2) int64, each token's ``[start, end)`` in the text; (0, 0) for the special tokens.
         first, last: The part ``[first, last)`` of the text that is this row's to decide: all of it, but for a text too long
             for one row.
-        line_starts: Ascending indices of the tokens before which a line ends; white space itself has no token.
+        line_starts: Ascending indices of the tokens before which a line ends, or with which, where the vocabulary has one
+            for the line feed; other white space has none.
     """
 
     source: int
@@ -111,9 +112,9 @@ def _line_feeds(text: str) -> NDArray[np.int64]:
 
 
 def _tokens_behind(places: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Of each place in the text, ascending, the first token behind it, each once; none for those behind the last one."""
+    """Of each place in the text, ascending, the first token at or behind it, each once; none for those behind the last."""
     if not len(places):  # most windows have no line feed
         return places
-    starts = offsets[1:-1, 0]
-    behind = np.unique(np.searchsorted(starts, places))
-    return behind[behind < len(starts)] + 1  # [CLS] stands before
+    ends = offsets[1:-1, 1]
+    behind = np.unique(np.searchsorted(ends, places, side="right"))
+    return behind[behind < len(ends)] + 1  # [CLS] stands before

@@ -18,10 +18,16 @@ def merge_spans(
 
     Two windows that share text own different parts of it; yet a span that begins in the one part may reach into the
     other. Of two that overlap the longer stays (the other window saw less of it), of two equally long the surer one.
+    White space at the ends of a span, where it has a token, is left out; a span of nothing else is none.
     """
     merged: list[Entity] = []
     for start, end, label, score in sorted(spans):
-        entity = Entity(start, end, text[start:end], labels[label], score)
+        words = text[start:end].strip()
+        if not words:
+            continue
+        start += text[start:end].index(words)
+        end = start + len(words)
+        entity = Entity(start, end, words, labels[label], score)
         if merged and start < merged[-1].end:
             last = merged[-1]
             if (end - start, score) > (last.end - last.start, last.score):

@@ -14,7 +14,7 @@ from hypothesis import settings
 from transformers import BertConfig, BertForTokenClassification
 
 from renshi.labels import TAGS
-from training.tokenizer import build_vocabulary, from_vocabulary
+from training.tokenizer import add_line_feed, build_vocabulary, from_vocabulary
 
 TEXT = (
     "1月24日上午，省学会肺转移瘤专业委员会成立大会在省城举行。省学会会长王进龙出席成立大会并致辞，"
@@ -37,7 +37,9 @@ def heeds(number: signal.Signals) -> Callable[[], object]:
     return lambda: signal.signal(number, signal.SIG_DFL)
 
 
-def make_model(folder: Path, *, max_length: int = 64, seed: int = 0, scale: float = 4.0) -> Path:
+def make_model(
+    folder: Path, *, max_length: int = 64, seed: int = 0, scale: float = 4.0, line_feeds: bool = True
+) -> Path:
     """A model folder with random weights; a large `scale` of the head makes it find spans, legal and illegal ones."""
     torch.manual_seed(seed)
     tokenizer = from_vocabulary(build_vocabulary([TEXT]))
@@ -56,6 +58,8 @@ def make_model(folder: Path, *, max_length: int = 64, seed: int = 0, scale: floa
     )
     with torch.no_grad():
         model.classifier.weight.mul_(scale / 0.02 / 10)
+    if line_feeds:
+        tokenizer = add_line_feed(model, tokenizer)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

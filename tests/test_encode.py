@@ -51,7 +51,11 @@ def test_the_first_token_of_each_line_is_known(tiny_model: Path, text: str) -> N
     for row in encoder.encode([text]):
         starts = row.offsets[1:-1, 0].tolist()
         ends = [0, *row.offsets[1:-1, 1].tolist()]
-        expected = {n + 1 for n, (end, start) in enumerate(zip(ends, starts, strict=False)) if "\n" in text[end:start]}
+        expected = {
+            number
+            for number, (end, start) in enumerate(zip(ends, starts, strict=False), start=1)
+            if "\n" in text[end : start + 1]
+        }
         # The first token of a row that goes on in the text has what the row before it has; its B- or O is not concerned.
         assert set(row.line_starts.tolist()) - {1} == expected - {1}
         assert len(set(row.line_starts.tolist())) == len(row.line_starts)

@@ -27,3 +27,7 @@ def test_raw_entities_hold_what_stands_in_the_raw_text() -> None:
     normalized = normalize("由中國抗癌協(xié)會主辦")
     (entity,) = to_raw_entities(normalized, [Entity(1, 7, "中国抗癌协会", "ORG", 0.123456)])
     assert entity == Entity(1, 12, "中國抗癌協(xié)會", "ORG", 0.1235)
+
+
+def test_white_space_at_the_ends_of_a_span_is_none_of_it() -> None:
+    assert merge_spans("\n王\n强\n\n", [(0, 5, PER, 0.9), (5, 6, ORG, 0.9)]) == [Entity(1, 4, "王\n强", "PER", 0.9)]

@@ -10,8 +10,8 @@ import torch
 from transformers import AutoModelForTokenClassification, BertConfig, BertForMaskedLM, pipeline
 
 from tests.conftest import TEXT
-from training.tokenizer import build_vocabulary, from_vocabulary, load_fast_tokenizer
-from training.traditional import add_characters, add_traditional, main, traditional_forms
+from training.tokenizer import add_entries, build_vocabulary, from_vocabulary, load_fast_tokenizer
+from training.traditional import add_traditional, main, traditional_forms
 
 SIMPLIFIED, TRADITIONAL = "省学会会长王进龙出席成立大会并致辞", "省學會會長王進龍出席成立大會並致辭"
 
@@ -36,7 +36,7 @@ def test_every_character_reads_and_is_guessed_as_its_simplified_form(tied: bool)
     assert (before == tokenizer.unk_token_id).any()
     with torch.no_grad():
         expected = model(**tokenizer(SIMPLIFIED, return_tensors="pt")).logits
-        tokenizer, added = add_characters(model, tokenizer, traditional_forms())
+        tokenizer, added = add_entries(model, tokenizer, traditional_forms())
         ids = tokenizer(TRADITIONAL, return_tensors="pt")["input_ids"]
         found = model(ids).logits
     assert added == len(tokenizer) - old_size > 10
@@ -44,7 +44,7 @@ def test_every_character_reads_and_is_guessed_as_its_simplified_form(tied: bool)
     torch.testing.assert_close(found[..., :old_size], expected)
     old, new = (tokenizer.convert_tokens_to_ids(char) for char in "学學")
     torch.testing.assert_close(found[..., new], found[..., old])
-    assert add_characters(model, tokenizer, traditional_forms())[1] == 0  # twice is once
+    assert add_entries(model, tokenizer, traditional_forms())[1] == 0  # twice is once
 
 
 def test_the_plain_pipeline_reads_traditional_text(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from renshi.text import normalize
 
-__all__ = ["build_vocabulary", "from_vocabulary", "load_fast_tokenizer"]
+__all__ = ["add_entries", "add_line_feed", "build_vocabulary", "from_vocabulary", "load_fast_tokenizer"]
 
 SPECIAL_TOKENS = {
     "pad_token": "[PAD]",
@@ -52,3 +54,49 @@ def build_vocabulary(texts: Iterable[str], min_count: int = 1) -> list[str]:
     frequent = [character for character, count in counts.most_common() if count >= min_count]
     pieces = [f"##{character}" for character in frequent if character.isascii() and character.isalnum()]
     return [*SPECIAL_TOKENS.values(), *frequent, *pieces]
+
+
+def add_entries(
+    model: Any, tokenizer: PreTrainedTokenizerFast, like: Mapping[str, str]
+) -> tuple[PreTrainedTokenizerFast, int]:
+    """Give each key of `like` that has no entry one of its own, with the embedding of the entry that it maps to.
+
+    The model is changed in place; its output embeddings, where it has them, follow. Keys that map to what has no entry are
+    left out. Returns the new tokenizer and the number of entries added."""
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    vocabulary: dict[str, int] = state["model"]["vocab"]
+    added = {new: old for new, old in sorted(like.items()) if new not in vocabulary and old in vocabulary}
+    first = max(tokenizer.get_vocab().values()) + 1
+    origins = [vocabulary[old] for old in added.values()]
+    vocabulary |= {new: first + index for index, new in enumerate(added)}
+    rows = slice(first, first + len(added))
+    model.resize_token_embeddings(
+        max(first + len(added), model.get_input_embeddings().num_embeddings), mean_resizing=False
+    )
+    head = model.get_output_embeddings()
+    with torch.no_grad():
+        table = model.get_input_embeddings().weight
+        table[rows] = table[origins]
+        if head is not None:  # tied weights are written twice, to the same effect
+            head.weight[rows] = head.weight[origins]
+            if head.bias is not None:
+                head.bias[rows] = head.bias[origins]
+    new_tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(state)),
+        model_max_length=tokenizer.model_max_length,
+        **cast(Any, tokenizer.special_tokens_map),
+    )
+    return new_tokenizer, len(added)
+
+
+def add_line_feed(model: Any, tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+    """Make the end of a line visible: BERT's tokenization drops all white space, and with it where a headline, a caption, a
+    row of a list ends. The new entry ``\\n`` begins as what ends a sentence.
+
+    The model is changed in place. A tokenizer that has the entry is left as it is. Returns the tokenizer."""
+    if tokenizer.backend_tokenizer.token_to_id("\n") is not None:
+        return tokenizer
+    ends = "。" if tokenizer.backend_tokenizer.token_to_id("。") is not None else cast(str, tokenizer.sep_token)
+    tokenizer, _ = add_entries(model, tokenizer, {"\n": ends})
+    tokenizer.add_tokens([AddedToken("\n", normalized=False)])  # looked for before white space is dropped
+    return tokenizer

@@ -13,22 +13,18 @@ names, half-width punctuation, pinyin).
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
 
-import torch
 import transformers
-from tokenizers import Tokenizer
-from transformers import AutoConfig, PreTrainedTokenizerFast
+from transformers import AutoConfig
 
 from renshi.text import normalize
-from training.tokenizer import load_fast_tokenizer
+from training.tokenizer import add_entries, load_fast_tokenizer
 
-__all__ = ["add_characters", "add_traditional", "traditional_forms"]
+__all__ = ["add_traditional", "traditional_forms"]
 
 # The ideographs of the first plane: what OpenCC's tables know beyond them occurs in no news.
 _HAN = [chr(code) for first, last in ((0x3400, 0x4DC0), (0x4E00, 0xA000)) for code in range(first, last)]
@@ -40,46 +36,13 @@ def traditional_forms() -> dict[str, str]:
     return {char: form for char, form in zip(_HAN, folded, strict=True) if char != form}
 
 
-def add_characters(
-    model: Any, tokenizer: PreTrainedTokenizerFast, forms: Mapping[str, str]
-) -> tuple[PreTrainedTokenizerFast, int]:
-    """Give each character of `forms` that has no entry one of its own, with the embedding of the form that it maps to.
-
-    The model is changed in place; its output embeddings, where it has them, follow. Characters whose form has no entry
-    are left out. Returns the new tokenizer and the number of entries added."""
-    state = json.loads(tokenizer.backend_tokenizer.to_str())
-    vocabulary: dict[str, int] = state["model"]["vocab"]
-    added = {char: form for char, form in sorted(forms.items()) if char not in vocabulary and form in vocabulary}
-    first = max(tokenizer.get_vocab().values()) + 1
-    origins = [vocabulary[form] for form in added.values()]
-    vocabulary |= {char: first + index for index, char in enumerate(added)}
-    rows = slice(first, first + len(added))
-    model.resize_token_embeddings(
-        max(first + len(added), model.get_input_embeddings().num_embeddings), mean_resizing=False
-    )
-    head = model.get_output_embeddings()
-    with torch.no_grad():
-        table = model.get_input_embeddings().weight
-        table[rows] = table[origins]
-        if head is not None:  # tied weights are written twice, to the same effect
-            head.weight[rows] = head.weight[origins]
-            if head.bias is not None:
-                head.bias[rows] = head.bias[origins]
-    new = PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer.from_str(json.dumps(state)),
-        model_max_length=tokenizer.model_max_length,
-        **cast(Any, tokenizer.special_tokens_map),
-    )
-    return new, len(added)
-
-
 def add_traditional(name: str, output: Path) -> int:
     """Write to `output` the model `name` (a folder or a Hub id) with Traditional characters; returns their number.
     Whatever else a folder holds is copied, except graphs in ONNX, whose tables would be the old ones."""
     config = AutoConfig.from_pretrained(name)
     architecture = (config.architectures or ["AutoModel"])[0]
     model = getattr(transformers, architecture).from_pretrained(name, dtype="auto")
-    tokenizer, added = add_characters(model, load_fast_tokenizer(name), traditional_forms())
+    tokenizer, added = add_entries(model, load_fast_tokenizer(name), traditional_forms())
     if Path(name).is_dir():
         shutil.copytree(name, output, ignore=shutil.ignore_patterns("*.onnx*", "onnx", "vocab.txt", "*.safetensors*"))
     model.save_pretrained(output)

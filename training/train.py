@@ -62,7 +62,7 @@ from training.precision import dtype_problems, uses_bfloat16
 from training.rates import parameter_groups
 from training.reader import Reader
 from training.sources import FORMATS, Example, SourceError, read_source
-from training.tokenizer import build_vocabulary, from_vocabulary, load_fast_tokenizer
+from training.tokenizer import add_line_feed, build_vocabulary, from_vocabulary, load_fast_tokenizer
 
 __all__ = ["LiveModel", "Source", "TrainConfig", "TrainingData", "fit", "prepare", "train"]
 
@@ -107,6 +107,8 @@ class TrainConfig:
     """The longest window, special tokens included; at most what the encoder's positions were trained for."""
     window_lengths: tuple[int, ...] = ()
     """Every text is cut into windows of each of these lengths; empty: only `max_length`."""
+    line_feeds: bool = True
+    """The vocabulary gets an entry for the end of a line, which BERT's tokenization drops (`tokenizer.add_line_feed`)."""
     batch_tokens: int = 4096
     """Tokens, padding included, that one process computes in one update; n processes together n times as many."""
     steps: int = 1000
@@ -437,7 +439,7 @@ class TrainingData:
 
 
 DATA_KEYS = (
-    "base_model", "train", "data_root", "max_length", "window_lengths", "partial_labels", "augment", "seed",
+    "base_model", "train", "data_root", "max_length", "window_lengths", "line_feeds", "partial_labels", "augment", "seed",
 )  # fmt: skip
 """The keys of a `TrainConfig` on which its training data depend."""
 
@@ -496,6 +498,8 @@ def load_base(
             # As many tags perhaps, but others.
             torch.nn.init.normal_(model.classifier.weight, std=model.config.initializer_range)
             torch.nn.init.zeros_(model.classifier.bias)
+    if config.line_feeds:
+        tokenizer = add_line_feed(model, tokenizer)
     tokenizer.model_max_length = config.max_length
     return model, tokenizer
 

@@ -43,8 +43,8 @@ class Encoded:
         offsets: (tokens, 2) int64, each token's ``[start, end)`` in the text; (0, 0) for the special tokens.
         first, last: The part ``[first, last)`` of the text that is this row's to decide: all of it, but for a text too long
             for one row.
-        line_starts: Ascending indices of the tokens before which a line ends, or with which, where the vocabulary has one
-            for the line feed; other white space has none.
+        line_starts: Ascending indices of the tokens before which a line ends unseen, for white space has no token; none
+            where the vocabulary has an entry for the line feed (`training.tokenizer.add_line_feed`).
     """
 
     source: int
@@ -69,6 +69,7 @@ class Encoder:
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_tokens, stride=overlap)
         self.pad_id = self._tokenizer.token_to_id("[PAD]") or 0
+        self._sees_line_feeds = self._tokenizer.token_to_id("\n") is not None
 
     def encode(self, texts: Sequence[str], refused: dict[int, str] | None = None) -> Iterator[Encoded]:
         """The rows of all texts, in order. What the tokenizer breaks off at has none, and `refused` gets its index and why.
@@ -86,7 +87,7 @@ class Encoder:
             offsets = [np.array(row.offsets, dtype=np.int64).reshape(-1, 2) for row in rows]
             # Of what two rows share, the first half belongs to the row before.
             borders = [0, *(int(places[1 + self._overlap // 2, 0]) for places in offsets[1:]), sys.maxsize]
-            feeds = _line_feeds(texts[source])
+            feeds = _line_feeds("" if self._sees_line_feeds else texts[source])
             for number, row in enumerate(rows):
                 ids, places = np.array(row.ids, dtype=np.int64), offsets[number]
                 line_starts = _tokens_behind(feeds, places)
@@ -112,9 +113,9 @@ def _line_feeds(text: str) -> NDArray[np.int64]:
 
 
 def _tokens_behind(places: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Of each place in the text, ascending, the first token at or behind it, each once; none for those behind the last."""
+    """Of each place in the text, ascending, the first token behind it, each once; none for those behind the last one."""
     if not len(places):  # most windows have no line feed
         return places
-    ends = offsets[1:-1, 1]
-    behind = np.unique(np.searchsorted(ends, places, side="right"))
-    return behind[behind < len(ends)] + 1  # [CLS] stands before
+    starts = offsets[1:-1, 0]
+    behind = np.unique(np.searchsorted(starts, places))
+    return behind[behind < len(starts)] + 1  # [CLS] stands before

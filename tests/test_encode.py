@@ -11,6 +11,7 @@ from transformers import AutoTokenizer
 from renshi.encode import Encoder, TokenizerError, panics_are_errors
 from renshi.text import normalize
 from tests.conftest import PANICS_AT_X
+from training.tokenizer import build_vocabulary, from_vocabulary
 
 NASTY = "王强\ufffd李明\ue000😀😀👩‍👩‍👧 ABCabc12 \u0301é İ한국 〇㐂𠮷\t\n会议…“好”"
 
@@ -46,19 +47,21 @@ def test_a_text_over_the_limit_becomes_rows_that_share_it_out(tiny_model: Path, 
 
 @settings(deadline=None, max_examples=100)
 @given(text=st.text(st.sampled_from("会王12ab \n\n"), max_size=60))
-def test_the_first_token_of_each_line_is_known(tiny_model: Path, text: str) -> None:
-    encoder = Encoder(Tokenizer.from_file(str(tiny_model / "tokenizer.json")), 16, 4)
+def test_the_first_token_of_each_line_is_known_where_line_feeds_have_none(text: str) -> None:
+    encoder = Encoder(from_vocabulary(build_vocabulary(["会王12ab"])).backend_tokenizer, 16, 4)
     for row in encoder.encode([text]):
         starts = row.offsets[1:-1, 0].tolist()
         ends = [0, *row.offsets[1:-1, 1].tolist()]
-        expected = {
-            number
-            for number, (end, start) in enumerate(zip(ends, starts, strict=False), start=1)
-            if "\n" in text[end : start + 1]
-        }
+        expected = {n + 1 for n, (end, start) in enumerate(zip(ends, starts, strict=False)) if "\n" in text[end:start]}
         # The first token of a row that goes on in the text has what the row before it has; its B- or O is not concerned.
         assert set(row.line_starts.tolist()) - {1} == expected - {1}
         assert len(set(row.line_starts.tolist())) == len(row.line_starts)
+
+
+def test_line_feeds_that_the_network_sees_are_not_told(tiny_model: Path) -> None:
+    (row,) = Encoder(Tokenizer.from_file(str(tiny_model / "tokenizer.json")), 16, 4).encode(["会\n\n 王\n"])
+    assert row.offsets[1:-1].tolist() == [[0, 1], [1, 2], [2, 3], [4, 5], [5, 6]]
+    assert len(row.line_starts) == 0
 
 
 def test_the_callers_tokenizer_keeps_its_own_limits(tiny_model: Path) -> None:

@@ -44,7 +44,7 @@ _MARKS = "[《》“”「」『』〈〉\"'·—─\\-－/|｜ ]"
 _TERM = "第?[一二三四五六七八九十百0-9、]{1,12}[届任次]|首届|本届|新一届|上届|上一届"
 # Words before a title that say when, in which term or in which manner it is held, never where.
 _WHEN = (
-    "(?:原|前|时任|现任|现|新任|首任|历任|卸任|离任|已故|当时|退休|荣休|新当选的?|在任|代理|新年度|主持工作|挂职|[0-9]{2,4}级|"
+    "(?:原|前|时任|现任|现|新任|首任|历任|卸任|离任|已故|当时|退休|荣休|新当选(?:的|(?!的))|在任|代理|新年度|主持工作|挂职|[0-9]{2,4}级|"
     f"{_TERM})"
 )
 # A bare noun before a title stands for an organization that the sentence may have named in full.

@@ -22,10 +22,10 @@ def merge_spans(
     """
     merged: list[Entity] = []
     for start, end, label, score in sorted(spans):
-        words = text[start:end].strip()
+        start = end - len(text[start:end].lstrip())
+        words = text[start:end].rstrip()
         if not words:
             continue
-        start += text[start:end].index(words)
         end = start + len(words)
         entity = Entity(start, end, words, labels[label], score)
         if merged and start < merged[-1].end:

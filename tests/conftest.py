@@ -37,9 +37,7 @@ def heeds(number: signal.Signals) -> Callable[[], object]:
     return lambda: signal.signal(number, signal.SIG_DFL)
 
 
-def make_model(
-    folder: Path, *, max_length: int = 64, seed: int = 0, scale: float = 4.0, line_feeds: bool = True
-) -> Path:
+def make_model(folder: Path, *, max_length: int = 64, seed: int = 0, scale: float = 4.0) -> Path:
     """A model folder with random weights; a large `scale` of the head makes it find spans, legal and illegal ones."""
     torch.manual_seed(seed)
     tokenizer = from_vocabulary(build_vocabulary([TEXT]))
@@ -58,8 +56,7 @@ def make_model(
     )
     with torch.no_grad():
         model.classifier.weight.mul_(scale / 0.02 / 10)
-    if line_feeds:
-        tokenizer = add_line_feed(model, tokenizer)
+    tokenizer = add_line_feed(model, tokenizer)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

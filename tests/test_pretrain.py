@@ -126,8 +126,26 @@ def test_a_grown_encoder_starts_as_what_it_was(tmp_path: Path) -> None:
     torch.testing.assert_close(before, after, atol=0.02, rtol=0.02)
     model.save_pretrained(tmp_path)
     assert len(BertForMaskedLM.from_pretrained(tmp_path).bert.encoder.layer) == 5
-    with pytest.raises(ValueError, match="layers: 3 is less than the base model's 5"):
+    with pytest.raises(ConfigError, match="layers: 3 is less than the base model's 5"):
         grow(model, 3)
+
+
+def test_wider_feed_forward_layers_start_as_what_they_were(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    model = BertForMaskedLM(BertConfig(vocab_size=50, **shape)).eval()
+    ids = torch.arange(5, 45).reshape(2, 20)
+    before = model(ids).logits
+    grow(model, intermediate_size=96)
+    model.save_pretrained(tmp_path)
+    wider = BertForMaskedLM.from_pretrained(tmp_path)
+    assert wider.config.intermediate_size == 96
+    torch.testing.assert_close(before, wider(ids).logits)
+    wider(ids).logits.square().mean().backward()
+    feed_forward = wider.bert.encoder.layer[0]
+    assert feed_forward.output.dense.weight.grad[:, 64:].abs().min() > 0, "what adds nothing yet can learn to"
+    with pytest.raises(ConfigError, match="intermediate_size: 64 is less than the base model's 96"):
+        grow(wider, intermediate_size=64)
 
 
 def test_what_was_held_out_is_measured_at_every_checkpoint(tmp_path: Path, base: Path) -> None:

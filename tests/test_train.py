@@ -267,6 +267,7 @@ def test_where_sets_are_simply_mixed_nothing_is_allowed_beside_o(config_file: Pa
     ("override", "message"),
     [
         ("layer_decay=0.0", "layer_decay: 0.0 is not above 0 and at most 1; 1 is the same rate for all layers"),
+        ("layers=3", "layers, intermediate_size: grow a base model; what random weights have is the table [random_encoder]"),
         ("average=1.0", "average: 1.0 is not between 0 and 1"),
         ("adversarial=-1.0", "adversarial: -1.0 is below 0, which is off"),
         ("r_drop=1.0", "r_drop: two passes without dropout are the same; set dropout above 0, or leave it out"),
@@ -299,6 +300,24 @@ def test_a_fine_tuned_base_gives_its_encoder_and_its_head_only_for_the_same_tags
     after = model.bert.state_dict()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.bert.state_dict().items())
     assert (labels == LABELS) == torch.equal(model.classifier.weight[:5], before.classifier.weight[:5])
+
+
+def test_a_base_is_grown_before_it_is_fine_tuned(tiny_model: Path, config_file: Path, tmp_path: Path) -> None:
+    """Deeper and wider, and a run that goes on finds in its checkpoint what the config says."""
+    settings = [f"base_model={tiny_model}", "layers=3", "intermediate_size=80", "steps=4", "evaluations=2"]
+    config = load_config(TrainConfig, config_file, settings)
+    folder = train(config)
+    shutil.rmtree(folder)
+    train(replace(config, steps=6))
+    grown = AutoModelForTokenClassification.from_pretrained(folder)
+    assert (grown.config.num_hidden_layers, grown.config.intermediate_size) == (3, 80)
+    assert len(grown.bert.encoder.layer) == 3
+    assert Extractor.from_pretrained(folder).extract("王进龙会长出席会议。")
+
+
+def test_a_base_is_never_cut(tiny_model: Path, config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(config_file), f"base_model={tiny_model}", "layers=1"]) == 2
+    assert "layers: 1 is less than the base model's 2" in capsys.readouterr().err
 
 
 def test_the_collator_pads_and_hides() -> None:

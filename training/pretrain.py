@@ -69,6 +69,9 @@ class PretrainConfig:
     layers: int = 0
     """Layers of the new encoder; more than the base model's: layers that at first change nothing are put between its
     own (see `grow`). 0: as many as it has."""
+    intermediate_size: int = 0
+    """Units of each feed-forward layer of the new encoder; more than the base model's: units that at first change
+    nothing are put beside its own (see `grow`). 0: as many as it has."""
     lengths: dict[str, float] = field(default_factory=lambda: {"128": 0.75, "256": 0.17, "512": 0.08})
     """The sequence lengths, in tokens, and the share of the steps that each has. Short ones cost less and teach nearly
     as much; some long ones train the positions that long windows need."""
@@ -127,6 +130,8 @@ class PretrainConfig:
             yield f'tokenizer: {self.base_model} has its own; leave tokenizer out, or set base_model = "random"'
         if new and self.layers:
             yield "layers: grows a base model; a new encoder's are random_encoder.num_hidden_layers"
+        if new and self.intermediate_size:
+            yield "intermediate_size: grows a base model; a new encoder's is four times random_encoder.hidden_size"
         longest = max((int(length) for length in self.lengths if length.isdecimal()), default=0)
         if new and self.random_encoder.max_position_embeddings < longest:
             places = self.random_encoder.max_position_embeddings
@@ -281,8 +286,7 @@ class Pretraining:
             model = AutoModelForMaskedLM.from_pretrained(
                 config.base_model, dtype=torch.float32, attn_implementation="eager"
             )
-            if config.layers:
-                grow(model, config.layers)
+            grow(model, config.layers, config.intermediate_size)
             return model
         torch.manual_seed(config.seed)
         model = new_encoder(config.random_encoder, len(self._tokenizer))

@@ -53,8 +53,8 @@ from training.align import Row, align
 from training.augment import Augmentation, Gazetteer, augment
 from training.average import WeightAverage
 from training.calibrate import calibrate
-from training.config import format_config, main_config
-from training.encoder import RandomEncoder
+from training.config import ConfigError, format_config, main_config
+from training.encoder import RandomEncoder, grow
 from training.evaluate import judge, span_counts
 from training.loss import divergence, partial_label_loss
 from training.metrics import score_of
@@ -103,6 +103,12 @@ class TrainConfig:
     dev: tuple[Source, ...]
     data_root: str = "."
     random_encoder: RandomEncoder = field(default_factory=RandomEncoder)
+    layers: int = 0
+    """Layers of the model; more than the base model's: layers that at first change nothing are put between its own
+    (`encoder.grow`). 0: as many as it has."""
+    intermediate_size: int = 0
+    """Units of each feed-forward layer of the model; more than the base model's: units that at first change nothing are
+    put beside its own (`encoder.grow`). 0: as many as it has."""
     max_length: int = 256
     """The longest window, special tokens included; at most what the encoder's positions were trained for."""
     window_lengths: tuple[int, ...] = ()
@@ -147,6 +153,8 @@ class TrainConfig:
         for share in sorted({0.0, *(source.until for source in self.train)} - {1.0}):
             if self.train and not any(source.since <= share < source.until for source in self.train):
                 yield f"train: from {share:.0%} of the run on no source is read; since and until leave a gap"
+        if self.base_model == "random" and (self.layers or self.intermediate_size):
+            yield "layers, intermediate_size: grow a base model; what random weights have is the table [random_encoder]"
         if not 16 <= self.max_length <= 512:
             yield f"max_length: {self.max_length} is not between 16 and 512 tokens"
         for length in self.window_lengths:
@@ -498,6 +506,7 @@ def load_base(
             # As many tags perhaps, but others.
             torch.nn.init.normal_(model.classifier.weight, std=model.config.initializer_range)
             torch.nn.init.zeros_(model.classifier.bias)
+        grow(model, config.layers, config.intermediate_size)
     if config.line_feeds:
         tokenizer = add_line_feed(model, tokenizer)
     tokenizer.model_max_length = config.max_length
@@ -660,7 +669,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     config = main_config(TrainConfig, __doc__, arguments)
     try:
         train(config)
-    except (SourceError, OSError) as error:  # data or a base model that is not there
+    except (SourceError, ConfigError, OSError) as error:  # data or a base model that is not there, or does not fit
         print(error, file=sys.stderr)
         return 2
     return 0

@@ -74,7 +74,7 @@ _LIVES = (
     "(?:男|女|[^，。；]{1,3}族|中共党员|[^，。；]{0,14}[生人]|[^，。；]{0,8}(?:学位|学历|学士|硕士|博士|国籍|居留权))"
 )
 _LIFE = f"(?:，{_LIVES})+"
-_ENTRUSTS = f"(?:(?:{_NUMBER})[名人位])?(?:名单|候选人)?(?:{_MARKS}*[：:]{_MARKS}*|(?:一职)?分?别?(?:为|是|由))"
+_ENTRUSTS = f"(?:(?:{_NUMBER})[名人位])?(?:名单|候选人)?(?:{_MARKS}*[：:]{_MARKS}*|(?:一职)?(?:分?别?|依次)(?:为|是|由)[：:]?)"
 
 # What is left of a name that was not recognized, or not whole, in a list.
 _LOST = "(?!成员|组员|团员|队员|会员|学员|候补|来源|供稿|审核|校对|图文)[^，。；：、 \\n率说在为与和任向由对致]"
@@ -129,6 +129,7 @@ _BRACKET = re.compile("([（）])")
 _AFTER_BARE = re.compile(f".*?({_BARE}){_MARKS}*{_WHEN}*")
 _AFTER_OURS = re.compile(f".*{_OURS}(?:{_MARKS}|{_WHEN})*")
 _AFTER_OTHERS = re.compile(f".*{_TAKES}{_TO_TITLE}[^，。；：、]*[组团队班]")
+_IN_TURN = re.compile("分别|依次")
 _MEETS = re.compile("(?:晋见|觐见|谒见|拜会|会见|接见)$")
 _FOR_OTHERS = re.compile("颁|授|揭|佩戴|献|送|发")  # 为会长颁发聘书: 为 says for whom
 _GROUP = re.compile(f"(?:共|各)?(?:{_NUMBER})[名人位]")  # ，常委21名: the title counts, it is nobody's
@@ -207,6 +208,8 @@ class _Phrase:
     of_person: bool = False  # it stands behind a person: 王强，某某医院
     below: bool = False  # the persons stand after a colon or below their title
     met: bool = False  # the title that waits is an object: 晋见总统，某院院长王强
+    in_turn: bool = False  # the posts that wait are shared out among the persons: 甲、乙分别任会长、秘书长
+    turns: list[list[_Post]] = field(default_factory=list)  # those of the persons to come: 会长、秘书长分别由甲、乙担任
 
 
 @dataclass(slots=True)
@@ -265,6 +268,8 @@ class _Reader:
             self.phrase = _Phrase(before_it.last, organization=before_it.organization, venue=before_it.venue)
         self.line(index, kind, gap, is_said=link is Link.WORDS)
         phrase = self.phrase
+        if phrase.last == "P":
+            phrase.in_turn = _IN_TURN.search(tail) is not None
         beside, before, also, near = None, phrase.organization, phrase.also, link
         if before is not None:
             heads = phrase.link is not Link.JOIN and not phrase.of_person
@@ -356,9 +361,10 @@ class _Reader:
         phrase = self.phrase
         self.outer.append((phrase, self.sentence))
         self.sentence = replace(self.sentence)
+        borne = phrase.last == "T" and phrase.left is Link.JOIN  # 王强教授（某院院长）
         self.phrase = _Phrase(
-            last=phrase.last,
-            people=phrase.people[-1:] if phrase.last == "P" else [],
+            last="P" if borne else phrase.last,
+            people=phrase.people[-1:] if phrase.last == "P" or borne else [],
             organization=phrase.organization if phrase.last == "O" else None,
         )
 
@@ -405,13 +411,16 @@ class _Reader:
             if phrase.posts and link is Link.LIST and not hangs:
                 link = Link.JOIN  # 省学会会长、某大学某某: a title, and where its holder comes from
         if phrase.posts and link in _TO_NEXT and not (link is Link.LINE and phrase.left):
-            self.take(index, link, comes_from=organization)
+            self.take(index, link, comes_from=organization, in_turn=_IN_TURN.search(tail) is not None)
         else:
+            have_theirs = bool(phrase.posts) and phrase.left is Link.HOLDS
             self.settle()
+            if have_theirs:
+                phrase.people = []  # 甲任会长、乙任秘书长: a list begins
             self.enlist(index, link, comes_from=organization)
         self.sentence.subject = [index]
 
-    def take(self, person: int, link: Link, comes_from: int | None) -> None:
+    def take(self, person: int, link: Link, comes_from: int | None, *, in_turn: bool) -> None:
         """A person takes the titles that wait."""
         phrase = self.phrase
         posts = self.split()
@@ -426,8 +435,15 @@ class _Reader:
             office = next((i for i, post in enumerate(posts) if i and post.link is Link.COLON), 0)
             phrase.shared = posts[:office] or posts
             phrase.below = bool(office) or link is not Link.JOIN
+            phrase.turns = _in_turn(phrase.shared) if in_turn and link is Link.COLON else []
+            if len(phrase.turns) > 1:
+                posts, phrase.shared = phrase.turns.pop(0), []
+            else:
+                phrase.turns = []
         if posts:
             self.sentence.chain = _main(posts)
+            if link is Link.COLON:
+                self.sentence.taken = self.sentence.chain  # 某会会长由王强担任，李明任…
             if posts[-1].organization is not None:
                 self.of[person] = posts[-1].organization
         self.give([person], posts)
@@ -437,11 +453,13 @@ class _Reader:
         phrase = self.phrase
         below = phrase.below and link in (Link.JOIN, Link.LINE, Link.COMMA, Link.CLAUSE)
         if not phrase.people or not (below or link is Link.LIST):
-            phrase.people, phrase.shared, phrase.below = [person], [], False
+            phrase.people, phrase.shared, phrase.below, phrase.turns = [person], [], False, []
             return
         if comes_from is None and phrase.people[-1] in self.of:
             self.of[person] = self.of[phrase.people[-1]]
-        if comes_from is None or phrase.below:
+        if phrase.turns:
+            self.give([person], phrase.turns.pop(0))
+        elif comes_from is None or phrase.below:
             self.give([person], phrase.shared, spread=not phrase.below)
         phrase.people.append(person)
 
@@ -555,7 +573,12 @@ class _Reader:
                 self.give([self.named], own)
         elif left is Link.HOLDS:
             self.sentence.taken = posts[-1].organization
-            self.give(people, posts)
+            turns = _in_turn(posts) if phrase.in_turn else []
+            if len(turns) == len(people):
+                for person, post in zip(people, turns, strict=True):
+                    self.give([person], post)
+            else:
+                self.give(people, posts)
         elif left is Link.JOIN and self.titled.isdisjoint(people) and not self.known_otherwise(people, posts):
             self.give(people, posts)  # 甲、乙、丙教授
             self.own.update(people)
@@ -585,6 +608,17 @@ class _Reader:
                 for post in posts
                 for organization in (*post.also, post.organization)
             )
+
+
+def _in_turn(posts: Sequence[_Post]) -> list[list[_Post]]:
+    """The posts of one person each, where a list of posts is shared out: what is held beside another (兼) stays with it."""
+    turns: list[list[_Post]] = []
+    for post in posts:
+        if turns and post.link is Link.BOTH:
+            turns[-1].append(post)
+        else:
+            turns.append([post])
+    return turns
 
 
 def _main(posts: Sequence[_Post]) -> int | None:

@@ -44,7 +44,7 @@ _MARKS = "[《》“”「」『』〈〉\"'·—─\\-－/|｜ ]"
 _TERM = "第?[一二三四五六七八九十百0-9、]{1,12}[届任次]|首届|本届|新一届|上届|上一届"
 # Words before a title that say when, in which term or in which manner it is held, never where.
 _WHEN = (
-    "(?:原|前|时任|现任|现|新任|首任|历任|卸任|离任|已故|当时|退休|荣休|新当选(?:的|(?!的))|在任|代理|新年度|主持工作|挂职|[0-9]{2,4}级|"
+    "(?:原任|原|前|老|时任|现任|现|新任|首任|历任|卸任|离任|已故|当时|退休|荣休|新当选(?:的|(?!的))|在任|代理|新年度|主持工作|挂职|[0-9]{2,4}级|"
     f"{_TERM})"
 )
 # A bare noun before a title stands for an organization that the sentence may have named in full.
@@ -55,26 +55,33 @@ _TO_TITLE = f"(?:{_MARKS}|{_WHEN}|该|{_BARE}|{_OURS}|的)*"
 _NAMED = "(?:同志|先生|女士|小姐|老师|大夫|医生|神父|夫妇|伉俪)"  # after a name
 # Descriptions before a name that are no titles.
 _WHO = (
-    "(?:专家|教师|学家|校友|得主|获得者|候选人|学者|负责人|骨干|选手|教练|医生|建筑师|艺术家|书法家|[0-9]号|"
+    "(?:专家|教师|学家|校友|得主|获得者|候选人|学者|负责人|骨干|选手|教练|医生|律师|建筑师|艺术家|书法家|[0-9]号|"
     f"(?:{_NUMBER})岁的)"
 )
 _ETC = f"(?:[等共计]*(?:{_NUMBER}|数|多)[余多]?(?:名|位|人)[^，。；：、]{{0,12}}|等(?:人|同志|专家)?)"
 _CHOSEN = "(?:推选|推举|选举|增补|增选|改聘|聘任|聘请|特聘|敦聘|聘|任命|提名|推|选|评|授予|晋升|升)"
 _TAKES = (
-    "(?:担任|兼[任代理]|身兼|出任|就任|续任|连任|留任|转任|升任|调任|接任|赴任|历任|曾任|现任|时任|拟任|署任|任|当选|连选|获选|荣任|获推|"
+    "(?:担任|兼[任代理]|身兼|出任|就任|续任|连任|留任|转任|升任|调任|接任|赴任|历任|曾任|现任|时任|拟任|署任|(?<![新卸离首原])任|"
+    "(?<!新)当选|新当选为|连选|获选|荣任|获推|荣膺|膺选|膺任|蝉联|履新|接掌|接下|卸下|"
     f"{_CHOSEN}为|(?:被|获|受|获得){_CHOSEN}|为|是|成为|作为|担当|出掌|辞去|免去其|不再担任|不再兼任)"
 )
+# Behind the name of who is given a letter of appointment.
+_CONFERS_ON = f"[^。；，]{{0,4}}(?:颁发|颁授|颁赠|授予|发放|送上)了?(?:{_MARKS}|{_WHEN})*"
+# Words behind a name that make the post which follows another's: 王强感谢历任会长, 王强宣读了关于聘任副会长的决定.
+_NOT_OF = "(?![^。；]{0,14}(?:感谢|祝贺|勉励|期勉|期许|要求|希望|欢迎|慰问|看望|宣读|宣布|关于)(?![他她其]))"
 # The verbs among them whose subject may stand a clause before.
 _TURNS = (
-    "(?:担任|兼[任代理]|免兼|出任|就任|续任|连任|留任|转任|升任|调任|接任|历任|曾任|现任|时任|拟任|署任|任|当选为?|获聘为?|受聘为?|改聘为|"
-    "晋升为?|升为?|辞去|免去其|也是|不再担任|不再兼任)"
+    "(?:担任|成为|兼[任代理]|免兼|出任|就任|续任|连任|留任|转任|升任|调任|接任|历任|曾任|现任|时任|拟任|署任|(?<![新卸离首原])任|(?<!新)当选为?|"
+    "获聘为?|受聘为?|改聘为|晋升为?|升为?|辞去|免去其?|也是|不再担任|不再兼任)"
 )
 # What stands between a name and the posts in a curriculum vitae: ，男，汉族，1979年11月出生，工学博士
 _LIVES = (
     "(?:男|女|[^，。；]{1,3}族|中共党员|[^，。；]{0,14}[生人]|[^，。；]{0,8}(?:学位|学历|学士|硕士|博士|国籍|居留权))"
 )
 _LIFE = f"(?:，{_LIVES})+"
-_ENTRUSTS = f"(?:(?:{_NUMBER})[名人位])?(?:名单|候选人)?(?:{_MARKS}*[：:]{_MARKS}*|(?:一职)?(?:分?别?|依次)(?:为|是|由)[：:]?)"
+_ENTRUSTS = (
+    f"(?:(?:{_NUMBER})[名人位])?(?:名单|候选人)?(?:{_MARKS}*[：:]{_MARKS}*|(?:一职)?(?:分?别?|依次)(?:为|是|由)[：:]?)"
+)
 
 # What is left of a name that was not recognized, or not whole, in a list.
 _LOST = "(?!成员|组员|团员|队员|会员|学员|候补|来源|供稿|审核|校对|图文)[^，。；：、 \\n率说在为与和任向由对致]"
@@ -92,22 +99,26 @@ LINKS: tuple[tuple[Link, tuple[str, ...], str], ...] = (
     (Link.JOIN, ("P.",), f"{_NAMED}{_TO_TITLE}"),
     (Link.JOIN, ("TP",), f"{_NAMED}|(?:[、，][^，。；：、]{{0,14}}|[^，。；：、]{{0,5}}){_WHO}"),
     (Link.JOIN, ("OP",), f"由|[^，。；：、]{{0,10}}{_WHO}"),
-    (Link.BOTH, ("TT", "TO"), f"[，、]?(?:兼任?|暨){_TO_TITLE}"),
+    (Link.BOTH, ("TT", "TO"), f"[，、]?(?:并?兼任?|暨){_TO_TITLE}"),
+    (Link.JOIN, ("OT",), "： *\\n? *|由"),
     (Link.LIST, ("..",), f"{_NAMED}?\\n?{_MARKS}*(?:[、/]|及其?|和|与|以及|并|或|跟|同|暨)\\n?{_TO_TITLE}"),
     (Link.LIST, ("PT", "PO"), f"{_NAMED}?(?:，并?由|率[同领]?|偕同?|携同?|[会连]同){_TO_TITLE}"),
+    (Link.GOES_ON, ("OO", "OT"), f"，(?:现任|历任|曾任|时任)(?:{_MARKS}|{_WHEN})*"),
     (Link.COMMA, ("..",), f"{_NAMED}?\\n?{_MARKS}*，(?:以及|及|并?由)?\\n?{_TO_TITLE}"),
     (Link.COMMA, ("P.", "T."), f"{_LIFE}，"),
     (Link.COLON, ("TP", "TO", "TT"), f"{_ENTRUSTS}\\n? *"),
     (Link.HOLDS, ("PT",), f"{_NAMED}?{_ETC}"),
-    (Link.HOLDS, ("PT",), f"[^。；]{{0,16}}{_TAKES}{_TO_TITLE}[^，。；：、]{{0,12}}"),
-    (Link.HOLDS, ("PO",), f"[^。；]{{0,16}}{_TAKES}(?:{_MARKS}|{_WHEN})*"),
-    (Link.HOLDS, ("PT", "PO"), f"{_MARKS}*[男女]{_MARKS}*"),
+    (Link.HOLDS, ("PT",), f"{_NOT_OF}[^。；]{{0,16}}{_TAKES}{_TO_TITLE}[^，。；：、]{{0,12}}"),
+    (Link.HOLDS, ("PO",), f"{_NOT_OF}[^。；]{{0,16}}{_TAKES}(?:{_MARKS}|{_WHEN})*"),
+    (Link.HOLDS, ("PT", "PO"), f"{_NAMED}?(?:系|并?兼){_TO_TITLE}"),
+    (Link.HOLDS, ("PT", "PO"), f"{_MARKS}*[男女]，?{_MARKS}*(?:[0-9]{{4}}年[^，。；]{{0,6}}生，?{_MARKS}*)?"),
+    (Link.HOLDS, ("PT", "PO", "TT", "TO"), _CONFERS_ON),
     (Link.HOLDS, ("P.",), f"{_LIFE}，[^。；]{{0,24}}{_TAKES}(?:{_MARKS}|{_WHEN})*"),
-    (Link.GOES_ON, ("TT", "TO"), f"{_NAMED}?[^，。；：、]{{0,16}}{_TAKES}(?:{_MARKS}|{_WHEN}|{_BARE})*"),
+    (Link.GOES_ON, ("TT", "TO"), f"{_NOT_OF}{_NAMED}?[^，。；：、]{{0,16}}{_TAKES}(?:{_MARKS}|{_WHEN}|{_BARE})*"),
     (
         Link.GOES_ON,
         ("TT", "TO", "OT", "OO"),
-        f"(?:[^。；]{{0,12}}[。；])?[^。；]{{0,24}}(?<!由){_TURNS}(?:{_MARKS}|{_WHEN})*",
+        f"{_NOT_OF}(?:[^。；]{{0,12}}[。；])?[^。；]{{0,24}}(?<!由){_TURNS}(?:{_MARKS}|{_WHEN})*",
     ),
     (Link.LINE, ("PP",), f"{_LOST}?(?:{_NEXT}(?:{_LOST}{{1,4}}{_NEXT}){{0,4}}{_LOST}?)?"),
 )
@@ -128,17 +139,23 @@ _REMARK = re.compile("（[^（）]*）")  # brackets that hold no entity say not
 _BRACKET = re.compile("([（）])")
 _AFTER_BARE = re.compile(f".*?({_BARE}){_MARKS}*{_WHEN}*")
 _AFTER_OURS = re.compile(f".*{_OURS}(?:{_MARKS}|{_WHEN})*")
+_AFTER_COMMA = re.compile(f".*(?:[，由在]|受到?了?)(?:{_MARKS}|{_WHEN}|的)*|[^。；\\n]*(?:新任|现任|卸任|新当选的?)")
 _AFTER_OTHERS = re.compile(f".*{_TAKES}{_TO_TITLE}[^，。；：、]*[组团队班]")
+_AS_SUCH = re.compile("(?:作为|身为)\\Z")
 _IN_TURN = re.compile("分别|依次")
 _MEETS = re.compile("(?:晋见|觐见|谒见|拜会|会见|接见)$")
+_FOR = re.compile("(?:.*[^选聘成作推任升举荐评])?为[^，、]*")
+_LETTER = re.compile(_CONFERS_ON)
+_RECEIVES = re.compile("(?:[为向给]|予)[^，。；]{0,8}\\Z")
 _FOR_OTHERS = re.compile("颁|授|揭|佩戴|献|送|发")  # 为会长颁发聘书: 为 says for whom
 _GROUP = re.compile(f"(?:共|各)?(?:{_NUMBER})[名人位]")  # ，常委21名: the title counts, it is nobody's
 # Offices that name their own place or body; what the sentence names before them is not where they are held.
 _OF_ITSELF = re.compile(
-    ".*[省市县区乡镇州国旗].*长|.+[村里]长|.{2,}部长|.+[省市县区乡镇州旗](?:党委|委)?书记|国家主席|总书记|国务委员|政务委员|国策顾问|"
+    "(?!.*(?:国际|[院病校社园片厂]区)).*[省市县区乡镇州国旗].*长|.*[村里]长|.{2,}部长|.+[省市县区乡镇州旗](?:党委|委)?书记|国家主席|总书记|国务委员|政务委员|国策顾问|"
     ".*(?:总统|总理|首相|国王|大使|行政长官|立法委员|议员|人大代表|大会代表|立委|体育署长)|机关党委(?:副|专职副)?书记|"
     "(?!.*副).{2,}[局处厅署站]长|大会.*主席"
 )
+_SEVERAL = re.compile(".*副.*|.*(?:(?<!主任)委员|理事|监事|董事|常委|顾问|专家|首席)")  # what more than one can be
 _RANK = re.compile(".*(?:教授|院士|博士|研究员|医师|技师|药师|护师|工程师|讲师|导师|农艺师|教师)")
 # A rank borne after a post is of that post's organization only where that one confers it: 数学学院院长某某教授.
 _CONFERS = re.compile(".*(?:大学|学院|学校|系|党校|研究院|研究所|科学院)")
@@ -147,8 +164,8 @@ _CONFERRED = re.compile(".*(?:教授|讲师|研究员)")
 _HEADS = tuple(
     (re.compile(f"(?:{head})\\Z"), re.compile(f"(?:{body})\\Z"), alone)
     for head, body, alone in (
-        ("校长", "校|大学|[小中]学|国[小中]|[初高]中", True),
-        ("行长", "[行社]", True),
+        ("校长", "校|大学?|学院|[小中]学|国[小中]|[初高]中", True),
+        ("(?<!执)行长", "[行社]", True),
         ("台长", "[台团]", True),
         ("会长", "[会社盟]", True),
         *((f"{body}(?:长|主任)", body, True) for body in "院馆所局处科系社园厂站厅庭"),
@@ -167,7 +184,11 @@ def _heads(title: str, body: str) -> bool | None:
     return None
 
 
+# Officers beside a chief: 院长王强讲话，党委书记李明主持会议.
+_OFFICERS = re.compile("党委(?:常务)?副?书记|纪委书记|党总支副?书记|工会主席|总会计师|总药师|总工程师")
+_CHIEFS = re.compile("院长|校长|董事长|总经理|党委书记")
 _DEPUTY = re.compile("^(?:常务|第一|专职|执行)?副")
+_VISITS = re.compile("(?:[到赴]|走进|莅临|前往|来到|抵达|走访|访问|拜访|参观|考察)\\Z")
 _AT = re.compile("[在于假赴到]\\Z")  # before a venue
 _MOST_POSTS = 16  # of one person in a row; bounds the work on wrongly predicted entities
 _MOST_LISTED = 2  # organizations before the last that share a post; a longer list is one of those who came
@@ -205,9 +226,14 @@ class _Phrase:
     link: Link | None = None  # from what stood before the organization
     also: tuple[int, ...] = ()  # those listed before it
     venue: bool = False  # it is where something takes place
+    visited: bool = False  # somebody comes there
+    is_column: bool = False  # nothing but space stands before it
     of_person: bool = False  # it stands behind a person: 王强，某某医院
+    entrusted: bool = False  # a colon, or 由, stands between the title of the persons and them
     below: bool = False  # the persons stand after a colon or below their title
     met: bool = False  # the title that waits is an object: 晋见总统，某院院长王强
+    as_such: bool = False  # 作为 stands before the titles that wait: they are those of who comes
+    for_others: bool = False  # 为 stands before the titles that wait: 为会长 may go on with 颁发聘书
     in_turn: bool = False  # the posts that wait are shared out among the persons: 甲、乙分别任会长、秘书长
     turns: list[list[_Post]] = field(default_factory=list)  # those of the persons to come: 会长、秘书长分别由甲、乙担任
 
@@ -216,11 +242,13 @@ class _Phrase:
 class _Sentence:
     """What the sentence has named so far."""
 
+    named: tuple[int, ...] = ()  # the last organizations
     free: int | None = None  # the last organization that neither a title nor a person followed
+    is_venue: bool = False  # that one is where something takes place
+    visited: int | None = None  # the last one to which somebody came
     chain: int | None = None  # the organization of the last title before a person
     taken: int | None = None  # the organization of the last title that somebody took
     posts: tuple[_Post, ...] = ()  # the last ones of an organization
-    bodies: int = 0  # organizations named
     subject: list[int] = field(default_factory=list)
 
 
@@ -230,14 +258,17 @@ class _Reader:
         self.phrase, self.sentence = _Phrase(), _Sentence()
         self.claims: list[_Claim] = []
         self.titled: set[int] = set()  # persons who hold a post
-        self.own: set[int] = set()  # persons whose title stands after their name
+        self.own: set[int] = set()  # persons whose title stands after their name, and is all that they have
+        self.ranked: set[int] = set()  # persons with a rank after their name
         self.at: dict[int, int] = {}  # the organization directly before a person
         self.of: dict[int, int] = {}  # the organization of a person, by any way
         self.outer: list[tuple[_Phrase, _Sentence]] = []  # around the brackets that are open
         self.borne: dict[str, set[str]] = {}  # the titles of each name
+        self.first = ""  # what the lines since words or an empty line began with; PP: with one name behind another
         self.named: int | None = None  # the person with whom a line began last
         self.vita = False  # their curriculum vitae goes on
         self.followed = ""  # the words behind the title read last
+        self.receives = False  # the last persons are given something
         self.bare = False  # since the line began, no person and nothing else was said
 
     def stop(self) -> None:
@@ -254,10 +285,15 @@ class _Reader:
             last = self.phrase.people[-1]
             if _LIFE_BEGINS.match(gap) or (last == self.named and not self.vita):
                 self.named, self.vita = last, True
+        self.row(gap)
         tail = self.brackets(gap)
         link = _link(tail, self.phrase.last, kind)
         if "（" in gap and gap.endswith("（" + tail) and link is Link.JOIN and self.phrase.last == "P":
             link = Link.HOLDS  # 王强（会长）
+        if tail == "：" and link is Link.WORDS and self.phrase.last == "P" and self.phrase.people[-1] == self.named:
+            link = Link.HOLDS  # a line: 王强：会长
+        if link is Link.HOLDS and not self.receives and _LETTER.fullmatch(tail):
+            link = Link.WORDS  # who gives the letter gets nothing
         if link is Link.STOP or not self.phrase.last or (link is Link.WORDS and _NEXT_ROW.search(gap)):
             self.stop()
         elif link is Link.WORDS or (
@@ -265,25 +301,37 @@ class _Reader:
         ):
             self.settle()
             before_it = self.phrase
-            self.phrase = _Phrase(before_it.last, organization=before_it.organization, venue=before_it.venue)
+            self.phrase = _Phrase(
+                before_it.last,
+                organization=before_it.organization,
+                venue=before_it.venue,
+                visited=before_it.visited,
+            )
         self.line(index, kind, gap, is_said=link is Link.WORDS)
         phrase = self.phrase
-        if phrase.last == "P":
+        if phrase.last == "P" or (phrase.left is Link.JOIN and _IN_TURN.search(tail)):
             phrase.in_turn = _IN_TURN.search(tail) is not None
         beside, before, also, near = None, phrase.organization, phrase.also, link
         if before is not None:
             heads = phrase.link is not Link.JOIN and not phrase.of_person
             if link is Link.JOIN or (link is Link.LINE and kind == "T" and heads):
                 beside = before
-            elif phrase.link is not Link.JOIN and not (phrase.venue and self.sentence.free is not None):
-                self.sentence.free = before
+            elif phrase.link is not Link.JOIN:
+                if phrase.visited:
+                    self.sentence.visited = before
+                if not phrase.venue or self.sentence.free is None:
+                    self.sentence.free, self.sentence.is_venue = before, phrase.venue
             if link in (Link.JOIN, Link.LIST) or (link is Link.LINE and not phrase.of_person):
                 link = phrase.link or link
         phrase.organization, phrase.link, phrase.also = None, None, ()
+        if kind != "P" and _AS_SUCH.search(tail):
+            phrase.as_such = True
         if kind == "O":
-            self.sentence.bodies += 1
+            self.sentence.named = (*self.sentence.named[1 - _MOST_POSTS :], index)
             phrase.venue = _AT.search(tail) is not None
+            phrase.visited = _VISITS.search(tail) is not None
             phrase.organization, phrase.link = index, link if phrase.last else None
+            phrase.is_column = not tail.strip()
             phrase.of_person = phrase.last == "P" and link in (Link.COMMA, Link.JOIN)
             if (
                 before is not None
@@ -309,6 +357,10 @@ class _Reader:
         begins = _BEGINS_LINE.search(gap) is not None
         if "\n\n" in gap:
             self.vita = False
+        if "\n\n" in gap or is_said:
+            self.first = ""
+        if begins:
+            self.first = "PP" if self.first + self.phrase.last + kind == "PPP" else self.first or kind
         if kind == "P":
             self.bare = False
             if begins:
@@ -325,10 +377,19 @@ class _Reader:
         if self.phrase.last + kind == "TP":
             # 某院院长 on a line below a name, and after an empty line the next name.
             waits = any(post.organization is not None for post in self.phrase.posts)
-            return not (is_parted and waits and self.bare and self.named is not None)
+            return not (((is_parted and waits) or self.first == "P") and self.bare and self.named is not None)
         return self.phrase.below or self.phrase.last == "O"
 
+    def row(self, gap: str) -> None:
+        """An organization that ends a line behind a name and its titles is theirs: 王强　教授　某某大学."""
+        phrase = self.phrase
+        behind = phrase.last == "O" and phrase.left is Link.JOIN and phrase.is_column and _ENDS_LINE.match(gap)
+        if behind and all(post.organization is None for post in phrase.posts):
+            phrase.posts = [post._replace(organization=phrase.organization) for post in phrase.posts]
+            phrase.organization, phrase.last = None, "T"
+
     def finish(self, gap: str) -> list[_Claim]:
+        self.row(gap)
         self.brackets(gap)
         self.stop()
         return [claim for claim in self.claims if not (claim.spread and claim.person in self.own)]
@@ -339,7 +400,7 @@ class _Reader:
         """Enter and leave the brackets of a gap; the words after the last one."""
         if self.phrase.last == "T":
             self.followed = gap
-        if self.phrase.left is Link.HOLDS and _FOR_OTHERS.match(gap):
+        if self.phrase.for_others and _FOR_OTHERS.match(gap):
             self.phrase.left = None
         if self.phrase.posts and (
             (self.phrase.posts[-1].link is Link.COMMA and _GROUP.match(gap)) or gap.startswith("候选人")
@@ -383,11 +444,24 @@ class _Reader:
         phrase, name = self.phrase, self.entities[index].text
         also = tuple(body for body in also if _heads(name, self.entities[body].text) is not False)
         is_object = phrase.met and link is Link.COMMA
+        if link is Link.COLON and phrase.left is Link.JOIN:
+            link = Link.GOES_ON  # 王强教授为会长
         if phrase.posts and link in _CHAINS and not is_object and len(phrase.posts) < _MOST_POSTS:
             if organization is None and link is not Link.COLON and not self.stands_alone(index, gap):
-                bare, before = _AFTER_BARE.fullmatch(gap), phrase.posts[-1].organization
-                if before is not None and (bare is None or self.entities[before].text.endswith(bare[1])):
-                    organization, also = before, phrase.posts[-1].also
+                bare, before, others = _AFTER_BARE.fullmatch(gap), phrase.posts[-1].organization, phrase.posts[-1].also
+                if before is None and phrase.left is Link.JOIN and not _RANK.fullmatch(name):
+                    before = self.sentence.chain  # 某会会长王强教授、副会长…
+                if (
+                    before is not None
+                    and (bare is None or self.entities[before].text.endswith(bare[1]))
+                    # 院长王强当选某会会长，副院长李明…: whoever comes has a post of another body.
+                    and not (
+                        link is Link.COMMA
+                        and phrase.left is Link.HOLDS
+                        and _heads(name, self.entities[before].text) is False
+                    )
+                ):
+                    organization, also = before, others
             phrase.posts.append(_Post(index, organization, link, also))
             return
         if link is Link.GOES_ON and phrase.posts and phrase.left is None:
@@ -400,6 +474,7 @@ class _Reader:
             organization = self.inherited(index, link, gap)
         phrase.posts = [_Post(index, organization, link, also)]
         phrase.met = _MEETS.search(gap) is not None
+        phrase.for_others = phrase.left is Link.HOLDS and _FOR.fullmatch(gap) is not None
 
     def person(self, index: int, link: Link, organization: int | None, tail: str) -> None:
         phrase = self.phrase
@@ -410,8 +485,10 @@ class _Reader:
             hangs = phrase.left is Link.HOLDS or (phrase.left is Link.JOIN and len(phrase.posts) == 1)
             if phrase.posts and link is Link.LIST and not hangs:
                 link = Link.JOIN  # 省学会会长、某大学某某: a title, and where its holder comes from
+        if phrase.posts and link is Link.COMMA and phrase.left is None and phrase.as_such:
+            link = Link.JOIN  # 作为某院院长，王强…
         if phrase.posts and link in _TO_NEXT and not (link is Link.LINE and phrase.left):
-            self.take(index, link, comes_from=organization, in_turn=_IN_TURN.search(tail) is not None)
+            self.take(index, link, comes_from=organization, tail=tail)
         else:
             have_theirs = bool(phrase.posts) and phrase.left is Link.HOLDS
             self.settle()
@@ -419,23 +496,30 @@ class _Reader:
                 phrase.people = []  # 甲任会长、乙任秘书长: a list begins
             self.enlist(index, link, comes_from=organization)
         self.sentence.subject = [index]
+        if link is not Link.LIST:
+            self.receives = _RECEIVES.search(tail) is not None
 
-    def take(self, person: int, link: Link, comes_from: int | None, *, in_turn: bool) -> None:
-        """A person takes the titles that wait."""
+    def take(self, person: int, link: Link, comes_from: int | None, *, tail: str) -> None:
+        """A person takes the titles that wait; `tail` stands between."""
         phrase = self.phrase
-        posts = self.split()
+        had_theirs = phrase.left is Link.HOLDS
+        posts = self.split(are_next="：" in tail)
         phrase.posts, phrase.left = [], None
-        listed = bool(posts) and posts[0].link is Link.LIST
+        phrase.as_such = False
+        listed = bool(posts) and posts[0].link is Link.LIST and not had_theirs
         phrase.people = phrase.people if listed else []
         phrase.people.append(person)
         if listed and phrase.below and link is Link.JOIN and comes_from is not None:
             self.give([person], phrase.shared)  # 董事：甲、某会主席乙
+        elif phrase.entrusted and link is Link.JOIN and self.has_own(posts, phrase.people[:-1]):
+            self.give([person], phrase.shared)  # 副会长由某银行行长甲、某集团总经理乙担任
         else:
             # 会长：某院院长甲、乙: what the list shares is the office before the colon.
             office = next((i for i, post in enumerate(posts) if i and post.link is Link.COLON), 0)
             phrase.shared = posts[:office] or posts
-            phrase.below = bool(office) or link is not Link.JOIN
-            phrase.turns = _in_turn(phrase.shared) if in_turn and link is Link.COLON else []
+            phrase.entrusted = bool(office) or link is Link.COLON
+            phrase.below = phrase.entrusted or link is not Link.JOIN
+            phrase.turns = _in_turn(phrase.shared) if link is Link.COLON and _IN_TURN.search(tail) else []
             if len(phrase.turns) > 1:
                 posts, phrase.shared = phrase.turns.pop(0), []
             else:
@@ -448,12 +532,18 @@ class _Reader:
                 self.of[person] = posts[-1].organization
         self.give([person], posts)
 
+    @staticmethod
+    def has_own(posts: Sequence[_Post], listed: Sequence[int]) -> bool:
+        """Whether posts behind those listed are of an organization that is named behind them too."""
+        return bool(listed) and posts[0].organization is not None and posts[0].organization > listed[-1]
+
     def enlist(self, person: int, link: Link, comes_from: int | None) -> None:
         """A person without a title before the name goes on with a list, or begins one."""
         phrase = self.phrase
         below = phrase.below and link in (Link.JOIN, Link.LINE, Link.COMMA, Link.CLAUSE)
         if not phrase.people or not (below or link is Link.LIST):
-            phrase.people, phrase.shared, phrase.below, phrase.turns = [person], [], False, []
+            phrase.people, phrase.shared, phrase.turns = [person], [], []
+            phrase.below = phrase.entrusted = False
             return
         if comes_from is None and phrase.people[-1] in self.of:
             self.of[person] = self.of[phrase.people[-1]]
@@ -479,12 +569,14 @@ class _Reader:
         if phrase.left is Link.HOLDS:
             if bare is None and _AFTER_OTHERS.fullmatch(gap):
                 sentence.taken = sentence.free = None  # 担任考评组组长: from here on that group is meant
-            candidates = (sentence.taken, sentence.free)
+            taken, free = candidates = sentence.taken, sentence.free
+            if taken is not None and free is not None and free > taken and not sentence.is_venue:
+                candidates = (free, taken)  # 甲会选举王强为会长，乙会选举李明为会长
         elif bare or link in (Link.LIST, Link.COMMA):
             candidates = (sentence.chain, sentence.free)
-        elif gap.endswith(("，", "由", "在")):
-            found = self.beside_head(title)
-            return self.of_its_head(title) if found is None else found
+        elif _AFTER_COMMA.fullmatch(gap):
+            sought = (find(title) for find in (self.of_host, self.beside_head, self.of_its_head))
+            return next((body for body in sought if body is not None), None)
         else:
             return None
         name = self.entities[title].text
@@ -503,14 +595,22 @@ class _Reader:
             found = next(
                 (body for body, _ in posts if body is not None and _heads(name, self.entities[body].text)), None
             )
+        if found is None and _OFFICERS.fullmatch(name):
+            found = next((body for body, other in posts if body is not None and _CHIEFS.fullmatch(other)), None)
         return found
+
+    def of_host(self, title: int) -> int | None:
+        """The organization to which somebody came, if such a body has such a head: 王强一行到某医院调研，院长李明陪同."""
+        visited = self.sentence.visited
+        if visited is None or not _heads(self.entities[title].text, self.entities[visited].text):
+            return None
+        return visited
 
     def of_its_head(self, title: int) -> int | None:
         """The organization that the sentence has named, if such a body has such a head: 某协会组队参赛，理事长王强…"""
-        free = self.sentence.free
-        if free is None or self.sentence.bodies > 1:
-            return None
-        return free if _heads(self.entities[title].text, self.entities[free].text) else None
+        free, name = self.sentence.free, self.entities[title].text
+        fit = {self.entities[body].text for body in self.sentence.named if _heads(name, self.entities[body].text)}
+        return free if free is not None and fit == {self.entities[free].text} else None
 
     def of_name(self, person: int, title: int) -> int | None:
         """The organization of a title borne after the name."""
@@ -526,11 +626,11 @@ class _Reader:
 
     # Titles find their persons.
 
-    def split(self) -> list[_Post]:
+    def split(self, *, are_next: bool) -> list[_Post]:
         """The waiting posts of the person to come; those that hang on the persons before are given to these."""
         phrase = self.phrase
         posts, cut = phrase.posts, 0
-        if phrase.left is Link.JOIN:
+        if phrase.left is Link.JOIN and not are_next:  # but 监制：王强 主编：李明
             last = phrase.people[-1]
             borne = (
                 len(posts) > 1
@@ -570,7 +670,7 @@ class _Reader:
             ends = (self.bare and _ENDS_LINE.match(self.followed)) or (self.vita and _ENDS_CLAUSE.match(self.followed))
             if self.named is not None and ends:
                 own = [p for p in posts if p.organization is not None or _RANK.fullmatch(self.entities[p.title].text)]
-                self.give([self.named], own)
+                self.give([self.named], posts if self.first == "P" else own)
         elif left is Link.HOLDS:
             self.sentence.taken = posts[-1].organization
             turns = _in_turn(posts) if phrase.in_turn else []
@@ -579,13 +679,27 @@ class _Reader:
                     self.give([person], post)
             else:
                 self.give(people, posts)
-        elif left is Link.JOIN and self.titled.isdisjoint(people) and not self.known_otherwise(people, posts):
-            self.give(people, posts)  # 甲、乙、丙教授
-            self.own.update(people)
+        elif left is Link.JOIN and (bearers := self.untitled(people)) and not self.known_otherwise(bearers, posts):
+            self.give(bearers, posts)  # 甲、乙、丙教授
+            self.bear(bearers, posts)
         else:
             self.give(people[-1:], posts)
             if left is Link.JOIN:
-                self.own.add(people[-1])
+                self.bear(people[-1:], posts)
+
+    def bear(self, people: Sequence[int], posts: Sequence[_Post]) -> None:
+        """Titles behind names are all that these have, but a rank beside what several hold: 副会长王强教授、李明教授."""
+        shared = [self.entities[post.title].text for post in self.phrase.shared]
+        ranks = all(_RANK.fullmatch(self.entities[post.title].text) for post in posts)
+        if ranks and self.phrase.people[0] in (*people, *self.ranked) and all(map(_SEVERAL.fullmatch, shared)):
+            self.ranked.update(people)
+        else:
+            self.own.update(people)
+
+    def untitled(self, people: Sequence[int]) -> list[int]:
+        """Those behind the last one who holds a post."""
+        start = next((i for i in range(len(people), 0, -1) if people[i - 1] in self.titled), 0)
+        return list(people[start:])
 
     def known_otherwise(self, people: Sequence[int], posts: Sequence[_Post]) -> bool:
         """Whether there are two, and the text has named the first before, with another title."""

@@ -267,7 +267,10 @@ def test_where_sets_are_simply_mixed_nothing_is_allowed_beside_o(config_file: Pa
     ("override", "message"),
     [
         ("layer_decay=0.0", "layer_decay: 0.0 is not above 0 and at most 1; 1 is the same rate for all layers"),
-        ("layers=3", "layers, intermediate_size: grow a base model; what random weights have is the table [random_encoder]"),
+        (
+            "layers=3",
+            "layers, intermediate_size: grow a base model; what random weights have is the table [random_encoder]",
+        ),
         ("average=1.0", "average: 1.0 is not between 0 and 1"),
         ("adversarial=-1.0", "adversarial: -1.0 is below 0, which is off"),
         ("r_drop=1.0", "r_drop: two passes without dropout are the same; set dropout above 0, or leave it out"),

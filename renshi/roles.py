@@ -176,6 +176,9 @@ _HEADS = tuple(
 )
 
 
+_EVERYWHERE = re.compile("(?:理事长|秘书长|总干事)\\Z")  # more kinds of bodies have one than say so
+
+
 def _heads(title: str, body: str) -> bool | None:
     """Whether a body has such a head; None where the title does not say."""
     for head, bodies, alone in _HEADS:
@@ -449,8 +452,8 @@ class _Reader:
         if phrase.posts and link in _CHAINS and not is_object and len(phrase.posts) < _MOST_POSTS:
             if organization is None and link is not Link.COLON and not self.stands_alone(index, gap):
                 bare, before, others = _AFTER_BARE.fullmatch(gap), phrase.posts[-1].organization, phrase.posts[-1].also
-                if before is None and phrase.left is Link.JOIN and not _RANK.fullmatch(name):
-                    before = self.sentence.chain  # 某会会长王强教授、副会长…
+                if before is None and phrase.left is Link.JOIN:
+                    before = self.beyond_rank(name)
                 if (
                     before is not None
                     and (bare is None or self.entities[before].text.endswith(bare[1]))
@@ -475,6 +478,13 @@ class _Reader:
         phrase.posts = [_Post(index, organization, link, also)]
         phrase.met = _MEETS.search(gap) is not None
         phrase.for_others = phrase.left is Link.HOLDS and _FOR.fullmatch(gap) is not None
+
+    def beyond_rank(self, title: str) -> int | None:
+        """The organization of the title before the last person, who bears a rank: 某会会长王强教授、副会长李明."""
+        chain, waiting = self.sentence.chain, (self.entities[post.title].text for post in self.phrase.posts)
+        if chain is None or _RANK.fullmatch(title) or not all(map(_RANK.fullmatch, waiting)):
+            return None
+        return None if _heads(title, self.entities[chain].text) is False else chain
 
     def person(self, index: int, link: Link, organization: int | None, tail: str) -> None:
         phrase = self.phrase
@@ -511,14 +521,14 @@ class _Reader:
         phrase.people.append(person)
         if listed and phrase.below and link is Link.JOIN and comes_from is not None:
             self.give([person], phrase.shared)  # 董事：甲、某会主席乙
-        elif phrase.entrusted and link is Link.JOIN and self.has_own(posts, phrase.people[:-1]):
+        elif phrase.entrusted and link is Link.JOIN and self.have_own(posts, phrase.people[:-1]):
             self.give([person], phrase.shared)  # 副会长由某银行行长甲、某集团总经理乙担任
         else:
             # 会长：某院院长甲、乙: what the list shares is the office before the colon.
             office = next((i for i, post in enumerate(posts) if i and post.link is Link.COLON), 0)
             phrase.shared = posts[:office] or posts
             phrase.entrusted = bool(office) or link is Link.COLON
-            phrase.below = phrase.entrusted or link is not Link.JOIN
+            phrase.below = bool(office) or link is not Link.JOIN
             phrase.turns = _in_turn(phrase.shared) if link is Link.COLON and _IN_TURN.search(tail) else []
             if len(phrase.turns) > 1:
                 posts, phrase.shared = phrase.turns.pop(0), []
@@ -532,9 +542,11 @@ class _Reader:
                 self.of[person] = posts[-1].organization
         self.give([person], posts)
 
-    @staticmethod
-    def has_own(posts: Sequence[_Post], listed: Sequence[int]) -> bool:
-        """Whether posts behind those listed are of an organization that is named behind them too."""
+    def have_own(self, posts: Sequence[_Post], listed: Sequence[int]) -> bool:
+        """Whether these posts, of an organization named behind those listed, are held beside what the list shares."""
+        shared = [self.entities[post.title].text for post in self.phrase.shared]
+        if not all(_SEVERAL.fullmatch(title) and not _OF_ITSELF.fullmatch(title) for title in shared):
+            return False  # 副总统由某某议长王强陪同
         return bool(listed) and posts[0].organization is not None and posts[0].organization > listed[-1]
 
     def enlist(self, person: int, link: Link, comes_from: int | None) -> None:
@@ -609,8 +621,11 @@ class _Reader:
     def of_its_head(self, title: int) -> int | None:
         """The organization that the sentence has named, if such a body has such a head: 某协会组队参赛，理事长王强…"""
         free, name = self.sentence.free, self.entities[title].text
-        fit = {self.entities[body].text for body in self.sentence.named if _heads(name, self.entities[body].text)}
-        return free if free is not None and fit == {self.entities[free].text} else None
+        named = {self.entities[body].text for body in self.sentence.named}
+        fit = named if _EVERYWHERE.search(name) else {body for body in named if _heads(name, body)}
+        if free is None or fit != {self.entities[free].text} or not _heads(name, self.entities[free].text):
+            return None
+        return free
 
     def of_name(self, person: int, title: int) -> int | None:
         """The organization of a title borne after the name."""

@@ -11,6 +11,7 @@ The walk is linear in the text, and costs besides only what it gives out.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -61,7 +62,7 @@ _WHO = (
 _ETC = f"(?:[等共计]*(?:{_NUMBER}|数|多)[余多]?(?:名|位|人)[^，。；：、]{{0,12}}|等(?:人|同志|专家)?)"
 _CHOSEN = "(?:推选|推举|选举|增补|增选|改聘|聘任|聘请|特聘|敦聘|聘|任命|提名|推|选|评|授予|晋升|升)"
 _TAKES = (
-    "(?:担任|兼[任代理]|身兼|出任|就任|续任|连任|留任|转任|升任|调任|接任|赴任|历任|曾任|现任|时任|拟任|署任|(?<![新卸离首原])任|"
+    "(?:担任|兼[任代理]|身兼|出任|就任|续任|连任|留任|转任|升任|调任|接任|赴任|历任|曾任|现任|时任|拟任|署任|(?<![新卸离首原胜责信])任|"
     "(?<!新)当选|新当选为|连选|获选|荣任|获推|荣膺|膺选|膺任|蝉联|履新|接掌|接下|卸下|"
     f"{_CHOSEN}为|(?:被|获|受|获得){_CHOSEN}|为|是|成为|作为|担当|出掌|辞去|免去其|不再担任|不再兼任)"
 )
@@ -71,7 +72,7 @@ _CONFERS_ON = f"[^。；，]{{0,4}}(?:颁发|颁授|颁赠|授予|发放|送上)
 _NOT_OF = "(?![^。；]{0,14}(?:感谢|祝贺|勉励|期勉|期许|要求|希望|欢迎|慰问|看望|宣读|宣布|关于)(?![他她其]))"
 # The verbs among them whose subject may stand a clause before.
 _TURNS = (
-    "(?:担任|成为|兼[任代理]|免兼|出任|就任|续任|连任|留任|转任|升任|调任|接任|历任|曾任|现任|时任|拟任|署任|(?<![新卸离首原])任|(?<!新)当选为?|"
+    "(?:担任|成为|兼[任代理]|免兼|出任|就任|续任|连任|留任|转任|升任|调任|接任|历任|曾任|现任|时任|拟任|署任|(?<![新卸离首原胜责信])任|(?<!新)当选为?|"
     "获聘为?|受聘为?|改聘为|晋升为?|升为?|辞去|免去其?|也是|不再担任|不再兼任)"
 )
 # What stands between a name and the posts in a curriculum vitae: ，男，汉族，1979年11月出生，工学博士
@@ -100,7 +101,7 @@ LINKS: tuple[tuple[Link, tuple[str, ...], str], ...] = (
     (Link.JOIN, ("TP",), f"{_NAMED}|(?:[、，][^，。；：、]{{0,14}}|[^，。；：、]{{0,5}}){_WHO}"),
     (Link.JOIN, ("OP",), f"由|[^，。；：、]{{0,10}}{_WHO}"),
     (Link.BOTH, ("TT", "TO"), f"[，、]?(?:并?兼任?|暨){_TO_TITLE}"),
-    (Link.JOIN, ("OT",), "： *\\n? *|由"),
+    (Link.JOIN, ("OT",), "： *\\n? *"),
     (Link.LIST, ("..",), f"{_NAMED}?\\n?{_MARKS}*(?:[、/]|及其?|和|与|以及|并|或|跟|同|暨)\\n?{_TO_TITLE}"),
     (Link.LIST, ("PT", "PO"), f"{_NAMED}?(?:，并?由|率[同领]?|偕同?|携同?|[会连]同){_TO_TITLE}"),
     (Link.GOES_ON, ("OO", "OT"), f"，(?:现任|历任|曾任|时任)(?:{_MARKS}|{_WHEN})*"),
@@ -130,6 +131,7 @@ _BEGINS_VITA = re.compile("(?:同志|先生|女士)?(?:简历|简介|[，：（]
 _LIFE_BEGINS = re.compile(f"(?:同志|先生|女士)?(?:简历|简介|[：（，]{_LIVES}(?=[，。；）]))")
 _ENDS_LINE = re.compile("[》」”。；，]*(?:（[^（）\\n]*）)?[。； ]*(?:\\n|\\Z)")
 _ENDS_CLAUSE = re.compile("[》」” ]*(?:[，。；.（\\n]|\\Z|和|等[，。；])")
+_ENDS_POST = re.compile("[，、；。（\\n ]|\\Z")
 _BEGINS_LINE = re.compile(
     "\\n[ 0-9一二三四五六七八九十（）年月至今.\\-—–~、：【】《·▪●•]*(?:现任|曾任|历任|兼任)?《?\\Z"
 )
@@ -142,6 +144,7 @@ _AFTER_OURS = re.compile(f".*{_OURS}(?:{_MARKS}|{_WHEN})*")
 _AFTER_COMMA = re.compile(f".*(?:[，由在]|受到?了?)(?:{_MARKS}|{_WHEN}|的)*|[^。；\\n]*(?:新任|现任|卸任|新当选的?)")
 _AFTER_OTHERS = re.compile(f".*{_TAKES}{_TO_TITLE}[^，。；：、]*[组团队班]")
 _AS_SUCH = re.compile("(?:作为|身为)\\Z")
+_STYLED = re.compile(_NAMED)
 _IN_TURN = re.compile("分别|依次")
 _MEETS = re.compile("(?:晋见|觐见|谒见|拜会|会见|接见)$")
 _FOR = re.compile("(?:.*[^选聘成作推任升举荐评])?为[^，、]*")
@@ -155,7 +158,10 @@ _OF_ITSELF = re.compile(
     ".*(?:总统|总理|首相|国王|大使|行政长官|立法委员|议员|人大代表|大会代表|立委|体育署长)|机关党委(?:副|专职副)?书记|"
     "(?!.*副).{2,}[局处厅署站]长|大会.*主席"
 )
-_SEVERAL = re.compile(".*副.*|.*(?:(?<!主任)委员|理事|监事|董事|常委|顾问|专家|首席)")  # what more than one can be
+# What several are at once in one body.
+_SEVERAL = re.compile(
+    ".*副(?:主任委员|主委|会长|理事长|主席|秘书长)|.*(?:(?<!主任)委员|理事|监事|董事|常委|顾问|专家|首席)"
+)
 _RANK = re.compile(".*(?:教授|院士|博士|研究员|医师|技师|药师|护师|工程师|讲师|导师|农艺师|教师)")
 # A rank borne after a post is of that post's organization only where that one confers it: 数学学院院长某某教授.
 _CONFERS = re.compile(".*(?:大学|学院|学校|系|党校|研究院|研究所|科学院)")
@@ -164,10 +170,10 @@ _CONFERRED = re.compile(".*(?:教授|讲师|研究员)")
 _HEADS = tuple(
     (re.compile(f"(?:{head})\\Z"), re.compile(f"(?:{body})\\Z"), alone)
     for head, body, alone in (
-        ("校长", "校|大学?|学院|[小中]学|国[小中]|[初高]中", True),
+        ("校长", "校|大学?|(?:师范|职业|技术|财经|政法|民族)学院|[小中]学|国[小中]|[初高]中", True),
         ("(?<!执)行长", "[行社]", True),
         ("台长", "[台团]", True),
-        ("会长", "[会社盟]", True),
+        ("会长", "(?<![议员])会|[社盟]", True),
         *((f"{body}(?:长|主任)", body, True) for body in "院馆所局处科系社园厂站厅庭"),
         ("理事长|秘书长|总干事|理事主席", "[会社盟]", False),
         ("议长", "议会", False),
@@ -230,6 +236,7 @@ class _Phrase:
     also: tuple[int, ...] = ()  # those listed before it
     venue: bool = False  # it is where something takes place
     visited: bool = False  # somebody comes there
+    is_line: bool = False  # a name, a colon, and what may be the post
     is_column: bool = False  # nothing but space stands before it
     of_person: bool = False  # it stands behind a person: 王强，某某医院
     entrusted: bool = False  # a colon, or 由, stands between the title of the persons and them
@@ -263,6 +270,8 @@ class _Reader:
         self.titled: set[int] = set()  # persons who hold a post
         self.own: set[int] = set()  # persons whose title stands after their name, and is all that they have
         self.ranked: set[int] = set()  # persons with a rank after their name
+        self.styled: set[int] = set()  # persons with 老师 or 先生 after their name
+        self.joined: set[int] = set()  # persons behind 和, 及 and the like
         self.at: dict[int, int] = {}  # the organization directly before a person
         self.of: dict[int, int] = {}  # the organization of a person, by any way
         self.outer: list[tuple[_Phrase, _Sentence]] = []  # around the brackets that are open
@@ -294,7 +303,7 @@ class _Reader:
         if "（" in gap and gap.endswith("（" + tail) and link is Link.JOIN and self.phrase.last == "P":
             link = Link.HOLDS  # 王强（会长）
         if tail == "：" and link is Link.WORDS and self.phrase.last == "P" and self.phrase.people[-1] == self.named:
-            link = Link.HOLDS  # a line: 王强：会长
+            link, self.phrase.is_line = Link.HOLDS, True  # 王强：会长
         if link is Link.HOLDS and not self.receives and _LETTER.fullmatch(tail):
             link = Link.WORDS  # who gives the letter gets nothing
         if link is Link.STOP or not self.phrase.last or (link is Link.WORDS and _NEXT_ROW.search(gap)):
@@ -403,8 +412,11 @@ class _Reader:
         """Enter and leave the brackets of a gap; the words after the last one."""
         if self.phrase.last == "T":
             self.followed = gap
-        if self.phrase.for_others and _FOR_OTHERS.match(gap):
+        says = self.phrase.is_line and self.phrase.last == "T" and not _ENDS_POST.match(gap)  # 王强：会长曾提到
+        if says or (self.phrase.for_others and _FOR_OTHERS.match(gap)):
             self.phrase.left = None
+        if self.phrase.last == "T":
+            self.phrase.is_line = False
         if self.phrase.posts and (
             (self.phrase.posts[-1].link is Link.COMMA and _GROUP.match(gap)) or gap.startswith("候选人")
         ):
@@ -504,6 +516,10 @@ class _Reader:
             self.settle()
             if have_theirs:
                 phrase.people = []  # 甲任会长、乙任秘书长: a list begins
+            if phrase.people and _STYLED.match(tail):
+                self.styled.add(phrase.people[-1])
+            if "、" not in tail:
+                self.joined.add(index)
             self.enlist(index, link, comes_from=organization)
         self.sentence.subject = [index]
         if link is not Link.LIST:
@@ -614,7 +630,8 @@ class _Reader:
     def of_host(self, title: int) -> int | None:
         """The organization to which somebody came, if such a body has such a head: 王强一行到某医院调研，院长李明陪同."""
         visited = self.sentence.visited
-        if visited is None or not _heads(self.entities[title].text, self.entities[visited].text):
+        name = self.entities[title].text
+        if visited is None or _EVERYWHERE.search(name) or not _heads(name, self.entities[visited].text):
             return None
         return visited
 
@@ -706,15 +723,17 @@ class _Reader:
         """Titles behind names are all that these have, but a rank beside what several hold: 副会长王强教授、李明教授."""
         shared = [self.entities[post.title].text for post in self.phrase.shared]
         ranks = all(_RANK.fullmatch(self.entities[post.title].text) for post in posts)
-        if ranks and self.phrase.people[0] in (*people, *self.ranked) and all(map(_SEVERAL.fullmatch, shared)):
+        first = self.phrase.people[0]
+        alike = (first in self.ranked or first == people[0]) and self.joined.isdisjoint(people[1:])
+        if ranks and alike and all(map(_SEVERAL.fullmatch, shared)):
             self.ranked.update(people)
         else:
             self.own.update(people)
 
     def untitled(self, people: Sequence[int]) -> list[int]:
         """Those behind the last one who holds a post."""
-        start = next((i for i in range(len(people), 0, -1) if people[i - 1] in self.titled), 0)
-        return list(people[start:])
+        bare = itertools.takewhile(lambda p: p not in self.titled and p not in self.styled, reversed(people))
+        return list(bare)[::-1]
 
     def known_otherwise(self, people: Sequence[int], posts: Sequence[_Post]) -> bool:
         """Whether there are two, and the text has named the first before, with another title."""

@@ -390,7 +390,7 @@ class _Reader:
         if self.phrase.last + kind == "TP":
             # 某院院长 on a line below a name, and after an empty line the next name.
             waits = any(post.organization is not None for post in self.phrase.posts)
-            return not (((is_parted and waits) or self.first == "P") and self.bare and self.named is not None)
+            return not ((is_parted or self.first == "P") and waits and self.bare and self.named is not None)
         return self.phrase.below or self.phrase.last == "O"
 
     def row(self, gap: str) -> None:
@@ -703,7 +703,7 @@ class _Reader:
             ends = (self.bare and _ENDS_LINE.match(self.followed)) or (self.vita and _ENDS_CLAUSE.match(self.followed))
             if self.named is not None and ends:
                 own = [p for p in posts if p.organization is not None or _RANK.fullmatch(self.entities[p.title].text)]
-                self.give([self.named], posts if self.first == "P" else own)
+                self.give([self.named], own)
         elif left is Link.HOLDS:
             self.sentence.taken = posts[-1].organization
             turns = _in_turn(posts) if phrase.in_turn else []

@@ -232,8 +232,12 @@ CASES = {
         "白敏 主编 -; 李毅 责任编辑 -",
     ),
     "a line for the name and one for the post": (
-        "{石磊|P}\n{甲院|O}{院长|T}\n{白敏|P}\n{副院长|T}\n",
-        "石磊 院长 甲院; 白敏 副院长 -",
+        "{石磊|P}\n{甲院|O}{院长|T}\n{白敏|P}\n{乙院|O}{副院长|T}\n",
+        "石磊 院长 甲院; 白敏 副院长 乙院",
+    ),
+    "a line for the post and one for the name, the first post not recognized": (
+        "{石磊|P}\n{副会长|T}\n{白敏|P}\n{秘书长|T}\n{李毅|P}\n",
+        "白敏 副会长 -; 李毅 秘书长 -",
     ),
     "a line for the post and one for each name": (
         "{会长|T}\n{石磊|P}\n{副会长|T}\n{白敏|P}\n{李毅|P}\n",

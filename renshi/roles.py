@@ -298,7 +298,6 @@ class _Reader:
             last = self.phrase.people[-1]
             if _LIFE_BEGINS.match(gap) or (last == self.named and not self.vita):
                 self.named, self.vita = last, True
-        self.row(gap)
         tail = self.brackets(gap)
         link = _link(tail, self.phrase.last, kind)
         if "（" in gap and gap.endswith("（" + tail) and link is Link.JOIN and self.phrase.last == "P":
@@ -322,8 +321,9 @@ class _Reader:
             )
         self.line(index, kind, gap, is_said=link is Link.WORDS)
         phrase = self.phrase
-        if phrase.last == "P" or (phrase.left is Link.JOIN and _IN_TURN.search(tail)):
-            phrase.in_turn = _IN_TURN.search(tail) is not None
+        in_turn = _IN_TURN.search(tail) is not None
+        if phrase.last == "P" or (phrase.left is Link.JOIN and in_turn):
+            phrase.in_turn = in_turn
         beside, before, also, near = None, phrase.organization, phrase.also, link
         if before is not None:
             heads = phrase.link is not Link.JOIN and not phrase.of_person
@@ -402,7 +402,6 @@ class _Reader:
             phrase.organization, phrase.last = None, "T"
 
     def finish(self, gap: str) -> list[_Claim]:
-        self.row(gap)
         self.brackets(gap)
         self.stop()
         return [claim for claim in self.claims if not (claim.spread and claim.person in self.own)]
@@ -411,6 +410,7 @@ class _Reader:
 
     def brackets(self, gap: str) -> str:
         """Enter and leave the brackets of a gap; the words after the last one."""
+        self.row(gap)
         if self.phrase.last == "T":
             self.followed = gap
         says = self.phrase.is_line and self.phrase.last == "T" and not _ENDS_POST.match(gap)  # 王强：会长曾提到
@@ -464,20 +464,8 @@ class _Reader:
             link = Link.GOES_ON  # 王强教授为会长
         if phrase.posts and link in _CHAINS and not is_object and len(phrase.posts) < _MOST_POSTS:
             if organization is None and link is not Link.COLON and not self.stands_alone(index, gap):
-                bare, before, others = _AFTER_BARE.fullmatch(gap), phrase.posts[-1].organization, phrase.posts[-1].also
-                if before is None and phrase.left is Link.JOIN:
-                    before = self.beyond_rank(name)
-                if (
-                    before is not None
-                    and (bare is None or self.entities[before].text.endswith(bare[1]))
-                    # 院长王强当选某会会长，副院长李明…: whoever comes has a post of another body.
-                    and not (
-                        link is Link.COMMA
-                        and phrase.left is Link.HOLDS
-                        and _heads(name, self.entities[before].text) is False
-                    )
-                ):
-                    organization, also = before, others
+                organization = self.handed_on(name, link, gap)
+                also = also if organization is None else phrase.posts[-1].also
             phrase.posts.append(_Post(index, organization, link, also))
             return
         if link is Link.GOES_ON and phrase.posts and phrase.left is None:
@@ -492,12 +480,32 @@ class _Reader:
         phrase.met = _MEETS.search(gap) is not None
         phrase.for_others = phrase.left is Link.HOLDS and _FOR.fullmatch(gap) is not None
 
+    def handed_on(self, title: str, link: Link, gap: str) -> int | None:
+        """The organization of the titles that wait, for one that waits with them."""
+        phrase, bare = self.phrase, _AFTER_BARE.fullmatch(gap)
+        before = phrase.posts[-1].organization
+        if before is None and phrase.left is Link.JOIN:
+            before = self.beyond_rank(title)
+        if before is None:
+            return None
+        body = self.entities[before].text
+        if link is Link.COMMA and phrase.left is Link.HOLDS and _heads(title, body) is False:
+            return None  # 院长王强当选某会会长，副院长李明…: whoever comes has a post of another body
+        return before if bare is None or body.endswith(bare[1]) else None
+
     def beyond_rank(self, title: str) -> int | None:
         """The organization of the title before the last person, who bears a rank: 某会会长王强教授、副会长李明."""
-        chain, waiting = self.sentence.chain, (self.entities[post.title].text for post in self.phrase.posts)
-        if chain is None or _RANK.fullmatch(title) or not all(map(_RANK.fullmatch, waiting)):
+        chain = self.sentence.chain
+        if chain is None or _RANK.fullmatch(title) or not self.are_ranks(self.phrase.posts):
             return None
         return None if _heads(title, self.entities[chain].text) is False else chain
+
+    def names(self, posts: Iterable[_Post]) -> list[str]:
+        """The titles of posts, as the text has them."""
+        return [self.entities[post.title].text for post in posts]
+
+    def are_ranks(self, posts: Iterable[_Post]) -> bool:
+        return all(map(_RANK.fullmatch, self.names(posts)))
 
     def person(self, index: int, link: Link, organization: int | None, tail: str) -> None:
         phrase = self.phrase
@@ -546,11 +554,10 @@ class _Reader:
             phrase.shared = posts[:office] or posts
             phrase.entrusted = bool(office) or link is Link.COLON
             phrase.below = bool(office) or link is not Link.JOIN
-            phrase.turns = _in_turn(phrase.shared) if link is Link.COLON and _IN_TURN.search(tail) else []
-            if len(phrase.turns) > 1:
-                posts, phrase.shared = phrase.turns.pop(0), []
-            else:
-                phrase.turns = []
+            turns = _in_turn(phrase.shared) if link is Link.COLON and _IN_TURN.search(tail) else []
+            if len(turns) > 1:
+                posts, phrase.shared = turns[0], []
+            phrase.turns = turns[1:]
         if posts:
             self.sentence.chain = _main(posts)
             if link is Link.COLON:
@@ -561,7 +568,7 @@ class _Reader:
 
     def have_own(self, posts: Sequence[_Post], listed: Sequence[int]) -> bool:
         """Whether these posts, of an organization named behind those listed, are held beside what the list shares."""
-        shared = [self.entities[post.title].text for post in self.phrase.shared]
+        shared = self.names(self.phrase.shared)
         if not all(_SEVERAL.fullmatch(title) and not _OF_ITSELF.fullmatch(title) for title in shared):
             return False  # 副总统由某某议长王强陪同
         return bool(listed) and posts[0].organization is not None and posts[0].organization > listed[-1]
@@ -702,7 +709,7 @@ class _Reader:
             # A subject is followed by what it does (院长致辞), a post by the end of its line or, in a curriculum vitae, a sign.
             ends = (self.bare and _ENDS_LINE.match(self.followed)) or (self.vita and _ENDS_CLAUSE.match(self.followed))
             if self.named is not None and ends:
-                own = [p for p in posts if p.organization is not None or _RANK.fullmatch(self.entities[p.title].text)]
+                own = [post for post in posts if post.organization is not None or self.are_ranks([post])]
                 self.give([self.named], own)
         elif left is Link.HOLDS:
             self.sentence.taken = posts[-1].organization
@@ -722,11 +729,9 @@ class _Reader:
 
     def bear(self, people: Sequence[int], posts: Sequence[_Post]) -> None:
         """Titles behind names are all that these have, but a rank beside what several hold: 副会长王强教授、李明教授."""
-        shared = [self.entities[post.title].text for post in self.phrase.shared]
-        ranks = all(_RANK.fullmatch(self.entities[post.title].text) for post in posts)
         first = self.phrase.people[0]
         alike = (first in self.ranked or first == people[0]) and self.joined.isdisjoint(people[1:])
-        if ranks and alike and all(map(_SEVERAL.fullmatch, shared)):
+        if self.are_ranks(posts) and alike and all(map(_SEVERAL.fullmatch, self.names(self.phrase.shared))):
             self.ranked.update(people)
         else:
             self.own.update(people)
@@ -741,7 +746,7 @@ class _Reader:
         if len(people) != 2:
             return False
         borne = self.borne.get(self.entities[people[0]].text)
-        return borne is not None and borne.isdisjoint(self.entities[post.title].text for post in posts)
+        return borne is not None and borne.isdisjoint(self.names(posts))
 
     def give(self, people: Iterable[int], posts: Sequence[_Post], *, spread: bool = False) -> None:
         named = (post for post in posts if post.organization is not None)
@@ -749,9 +754,7 @@ class _Reader:
         for person in people:
             if posts:
                 self.titled.add(person)
-                self.borne.setdefault(self.entities[person].text, set()).update(
-                    self.entities[post.title].text for post in posts
-                )
+                self.borne.setdefault(self.entities[person].text, set()).update(self.names(posts))
             self.claims += (
                 _Claim(person, post.title, organization, spread)
                 for post in posts

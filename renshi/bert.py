@@ -3,8 +3,8 @@
 The same network as transformers' ``BertForTokenClassification``, which is the oracle of its tests, with the same weights
 under the same names. What is different is only what costs time on a processor:
 
-* rows stand behind each other in one matrix (tokens, hidden), so next to no padding is computed (`space`); attention alone
-  goes row by row, rows of one length together;
+* rows stand behind each other in one matrix (tokens, hidden), so next to no padding is computed; attention alone reads rows
+  of like length together (`_Block`);
 * query, key and value are one product of (hidden, 3 × hidden);
 * weights are laid out once as oneDNN multiplies them, in pieces of a few sizes (`_pieces`), and bias, GELU and what is added
   to a product are done while it is in the cache;
@@ -14,6 +14,7 @@ under the same names. What is different is only what costs time on a processor:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -23,11 +24,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["Bert", "fits", "places", "space"]
+__all__ = ["Bert", "fits", "places"]
 
 _Linear = Callable[..., Tensor]
 """Of (tokens, into): (tokens, out); to the product a second tensor, (tokens, out), is added."""
 _Norm = Callable[[Tensor], Tensor]
+_Attention = Callable[[Tensor, Tensor | None], Tensor]
+"""Of query, divided by √width, key and value, (3, rows, heads, length, width), and of what is added to the weights, if
+anything, (rows, 1, 1, length): what each token's heads see, (rows, heads, length, width)."""
 
 
 def fits(config: Mapping[str, Any]) -> bool:
@@ -41,9 +45,9 @@ def fits(config: Mapping[str, Any]) -> bool:
     )
 
 
-def places(lengths: Sequence[int], dtype: torch.dtype) -> int:
+def places(lengths: Sequence[int]) -> int:
     """How many tokens `Bert` computes for a batch of rows of these lengths, padding included."""
-    return sum(_pieces(sum(space(length, dtype) for length in lengths)))
+    return sum(_pieces(sum(lengths)))
 
 
 class Bert:
@@ -67,6 +71,7 @@ class Bert:
         self._heads, self._eps = config["num_attention_heads"], config.get("layer_norm_eps", 1e-12)
         if self._heads < 1 or hidden % self._heads:
             raise ValueError(f"hidden_size {hidden} is no multiple of num_attention_heads {self._heads}")
+        self._see = _attention(dtype)
 
         def take(name: str, *shape: int) -> Tensor:
             weight = weights[name]
@@ -76,6 +81,12 @@ class Bert:
 
         def linear(name: str, into: int, out: int, gelu: bool = False) -> _Linear:
             return _linear(take(f"{name}.weight", out, into), take(f"{name}.bias", out), gelu)
+
+        def beside(name: str, of: str, *into: int) -> Tensor:
+            """Of query, key and value, the query divided by √width here, once, and not in each product with it."""
+            root = (hidden // self._heads) ** 0.5
+            query, key, value = (take(f"{name}.{part}.{of}", hidden, *into) for part in ("query", "key", "value"))
+            return torch.cat([(query.float() / root).to(dtype), key, value])
 
         def norm(name: str) -> _Norm:
             weight, bias = take(f"{name}.weight", hidden), take(f"{name}.bias", hidden)
@@ -89,12 +100,10 @@ class Bert:
         self._layers = []
         for number in range(config["num_hidden_layers"]):
             layer = f"bert.encoder.layer.{number}"
-            three = [f"{layer}.attention.self.{part}" for part in ("query", "key", "value")]
             self._layers.append(
                 (
                     _linear(
-                        torch.cat([take(f"{part}.weight", hidden, hidden) for part in three]),
-                        torch.cat([take(f"{part}.bias", hidden) for part in three]),
+                        beside(f"{layer}.attention.self", "weight", hidden), beside(f"{layer}.attention.self", "bias")
                     ),
                     linear(f"{layer}.attention.output.dense", hidden, hidden),
                     norm(f"{layer}.attention.output.LayerNorm"),
@@ -109,13 +118,12 @@ class Bert:
         """(tokens of all rows, tags): the rows' logits, one behind the other."""
         with torch.inference_mode():
             lengths = [len(row) for row in rows]
-            spaces = [space(length, self._dtype) for length in lengths]
-            sizes = _pieces(sum(spaces))
-            positions = np.concatenate([np.arange(length) for length in lengths])
-            tokens = np.repeat(np.cumsum(spaces) - spaces, lengths) + positions
+            tokens = sum(lengths)
+            sizes = _pieces(tokens)
             ids, position_ids = np.zeros((2, sum(sizes)), dtype=np.int64)
-            ids[tokens], position_ids[tokens] = np.concatenate(rows), positions
-            blocks = list(_blocks(lengths, spaces, self._dtype))
+            np.concatenate(rows, out=ids[:tokens])
+            np.concatenate([np.arange(length) for length in lengths], out=position_ids[:tokens])
+            blocks = list(_blocks(lengths, self._heads, self._dtype))
             # In the order in which transformers adds them, since sums in bfloat16 are rounded.
             x = self._words[torch.from_numpy(ids)] + self._type + self._places[torch.from_numpy(position_ids)]
             pieces = list(self._norm(x).split(sizes))
@@ -124,50 +132,113 @@ class Bert:
                 pieces = [first_norm(dense(heads, x)) for heads, x in zip(seen, pieces, strict=True)]
                 pieces = [second_norm(narrow(widen(x), x)) for x in pieces]
             logits = _join([self._classifier(x) for x in pieces])
-            return logits[torch.from_numpy(tokens)].float().numpy()
+            return logits[:tokens].float().numpy()
 
     def _attend(self, three: Tensor, blocks: Sequence[_Block]) -> Tensor:
         """(tokens, hidden) of the values that each token's heads see, from its query, key and value side by side."""
         tokens, width = three.shape
         seen = three.new_empty(tokens, width // 3)
         end = 0
-        for rows, length, mask in blocks:
-            start, end = end, end + rows * length
+        for block in blocks:
+            start, end = end, end + block.tokens
+            of_rows = three[start:end] if block.gather is None else three[start:end].index_select(0, block.gather)
             # (3, rows, heads, length, width of a head), all views
-            query, key, value = three[start:end].view(rows, length, 3, self._heads, -1).permute(2, 0, 3, 1, 4)
-            found = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-            seen[start:end].view(rows, length, self._heads, -1).copy_(found.transpose(1, 2))
+            parts = of_rows.view(block.rows, block.length, 3, self._heads, -1).permute(2, 0, 3, 1, 4)
+            found = self._see(parts, block.mask).transpose(1, 2)
+            if block.back is None:
+                seen[start:end].view(found.shape).copy_(found)
+            else:
+                torch.index_select(found.reshape(-1, width // 3), 0, block.back, out=seen[start:end])
         seen[end:] = 0  # no row's, and never read; but what is left in memory may be slow to compute with
         return seen
 
 
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Rows that attention reads together, each filled up to one length.
+
+    Attributes:
+        tokens: Of all its rows.
+        gather: (rows × length,): which of these tokens stand in the rows when they are filled up. What fills one up is its
+            last token again.
+        back: (tokens,): where the tokens stand in the rows that are filled up.
+        mask: (rows, 1, 1, length): what is added to the weights, −∞ where a row is filled up.
+            These three are None where no row is.
+    """
+
+    rows: int
+    length: int
+    tokens: int
+    gather: Tensor | None
+    back: Tensor | None
+    mask: Tensor | None
+
+
 _TILE = 16
-"""Keys. In bfloat16, PyTorch's attention takes twice as long for rows of 254 tokens as for rows of 256."""
+"""Tokens. Rows are filled up to whole ones, which attention and the products in it compute faster than any other number: in
+bfloat16, PyTorch's attention takes twice as long for rows of 254 tokens as for rows of 256. And more rows are alike."""
+
+_WEIGHTS = 1 << 22
+"""Of attention, in a block, 8 MB in bfloat16: more rows at once are not faster."""
 
 
-def space(length: int, dtype: torch.dtype) -> int:
-    """How many places `Bert` gives a row of `length`: in bfloat16 whole tiles, where that makes it an eighth longer at most.
-    (In float32, whole tiles save as much time in attention as they cost in the products.)"""
-    whole = -(-length // _TILE) * _TILE
-    return whole if dtype == torch.bfloat16 and 8 * (whole - length) <= length else length
+def _blocks(lengths: Sequence[int], heads: int, dtype: torch.dtype) -> Iterator[_Block]:
+    """The rows of these lengths in blocks, in their order."""
+    first = 0
+    for length, run in groupby(-(-length // _TILE) * _TILE for length in lengths):
+        left = sum(1 for _ in run)
+        while left:
+            # Halves of halves: oneDNN keeps a program for each number of rows and each length (see `_pieces`).
+            rows = 1 << (min(left, max(1, _WEIGHTS // (heads * length * length))).bit_length() - 1)
+            yield _block(np.array(lengths[first : first + rows]), length, dtype)
+            first, left = first + rows, left - rows
 
 
-_Block = tuple[int, int, Tensor | None]
-"""Rows that attention reads together: how many, their places, and, where some are empty, what is added to the weights of the
-places, (rows, 1, 1, places)."""
+def _block(filled: NDArray[np.int64], length: int, dtype: torch.dtype) -> _Block:
+    rows, tokens = len(filled), int(filled.sum())
+    if tokens == rows * length:
+        return _Block(rows, length, tokens, None, None, None)
+    place, of_row = np.arange(length), filled[:, None]
+    real = place < of_row
+    gather = (np.cumsum(filled) - filled)[:, None] + np.minimum(place, of_row - 1)
+    mask = torch.from_numpy(np.where(real, np.float32(0), np.float32(-np.inf))).to(dtype)[:, None, None]
+    return _Block(rows, length, tokens, torch.from_numpy(gather.ravel()), torch.from_numpy(np.flatnonzero(real)), mask)
 
 
-def _blocks(lengths: Sequence[int], spaces: Sequence[int], dtype: torch.dtype) -> Iterator[_Block]:
-    done = 0
-    for length, run in groupby(spaces):
-        rows = sum(1 for _ in run)
-        filled = np.array(lengths[done : done + rows])
-        done += rows
-        mask = None
-        if filled.min() < length:
-            bias = np.where(np.arange(length) < filled[:, None], np.float32(0), np.float32(-np.inf))
-            mask = torch.from_numpy(bias).to(dtype)[:, None, None]
-        yield rows, length, mask
+def _attention(dtype: torch.dtype) -> _Attention:
+    """What computes attention fastest here.
+
+    In bfloat16 on a processor that has AVX512-BF16 and no AMX, two products and a softmax take little more than half the
+    time of PyTorch's own attention, which multiplies in small tiles there; in float32 they take a third more. With AMX,
+    whose tiles PyTorch's own uses, the two have not been compared.
+    """
+    if (
+        dtype == torch.bfloat16
+        and _onednn_multiplies(dtype)
+        and not torch.cpu.get_capabilities().get("amx_tile", False)
+    ):
+        return _attend_by_products
+    return _attend_at_once
+
+
+def _attend_at_once(parts: Tensor, mask: Tensor | None) -> Tensor:
+    query, key, value = parts
+    return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=1.0)
+
+
+_FEW_WEIGHTS = 1 << 14
+"""Of attention: for fewer, calling three operations costs more than they save."""
+
+
+def _attend_by_products(parts: Tensor, mask: Tensor | None) -> Tensor:
+    _, rows, heads, length, _ = parts.shape
+    if rows * heads * length * length < _FEW_WEIGHTS:
+        return _attend_at_once(parts, mask)
+    query, key, value = parts.contiguous().flatten(1, 2)
+    weights = torch.bmm(query, key.transpose(1, 2)).view(rows, heads, length, length)
+    if mask is not None:
+        weights.add_(mask)
+    return torch.bmm(weights.softmax(-1).flatten(0, 1), value).view(rows, heads, length, -1)
 
 
 def _join(pieces: list[Tensor]) -> Tensor:

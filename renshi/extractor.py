@@ -245,9 +245,8 @@ class Extractor:
 
     def _logits(self, rows: Sequence[Encoded]) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
         """Numbers of rows with their logits, (tokens of those rows, tags), until every row had its turn."""
-        space = getattr(self.model, "space", None)  # of a model that does not pad rows to the longest
-        lengths = [space(len(row.input_ids)) if space else len(row.input_ids) for row in rows]
-        batches = deque(make_batches(lengths, self.batch_tokens, padded=space is None))
+        lengths = [len(row.input_ids) for row in rows]
+        batches = deque(make_batches(lengths, self.batch_tokens, padded=not getattr(self.model, "packs_rows", False)))
         numbers: list[int] = []
         read: list[NDArray[np.float32]] = []
         while batches:

@@ -8,7 +8,6 @@ import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -234,8 +233,7 @@ class TokenClassifier:
         max_tokens: The longest row that it reads, special tokens included.
         calibration: What the folder says of its scores.
         device, dtype: Where and in what it runs, as strings (``cuda``, ``bfloat16``); `why_dtype` gives the reason.
-        space: Of a network that does not pad the rows of a batch to the longest: how many tokens it computes for a row of
-            so many. None: it pads them.
+        packs_rows: Whether its network computes hardly more than a batch's tokens, rather than pad the rows to the longest.
         folder: Where it was loaded from.
     """
 
@@ -252,7 +250,7 @@ class TokenClassifier:
         check_weights(folder, config)
         self._device = _choose_device(device)
         self.dtype, self.why_dtype = _choose_dtype(dtype, self._device)
-        self._forward, self.space = _load(folder, config, self.device, self.dtype)
+        self._forward, self.packs_rows = _load(folder, config, self.device, self.dtype)
 
     @property
     def device(self) -> str:
@@ -270,21 +268,19 @@ class TokenClassifier:
 _Forward = Callable[[Sequence[NDArray[np.int64]], int], NDArray[np.float32]]
 
 
-def _load(
-    folder: Path, config: Mapping[str, Any], device: str, dtype: str
-) -> tuple[_Forward, Callable[[int], int] | None]:
+def _load(folder: Path, config: Mapping[str, Any], device: str, dtype: str) -> tuple[_Forward, bool]:
     """The network's forward pass, our own for a BERT on a CPU, that of transformers for everything else; and what
-    `TokenClassifier.space` is."""
+    `TokenClassifier.packs_rows` is."""
     import torch
 
     try:
         if device == "cpu":
-            from renshi.bert import Bert, fits, space
+            from renshi.bert import Bert, fits
 
             if fits(config):
                 bert = Bert(_read_weights(folder), config, getattr(torch, dtype))
-                return (lambda rows, _: bert(rows)), partial(space, dtype=getattr(torch, dtype))
-        return _load_padded(folder, device, dtype), None
+                return (lambda rows, _: bert(rows)), True
+        return _load_padded(folder, device, dtype), False
     except ExtractorError:
         raise
     except Exception as error:  # SafetensorError is no other, and what a config of nonsense raises is anything

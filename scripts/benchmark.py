@@ -79,7 +79,7 @@ class Metered:
     def __init__(self, model: Model, config: Mapping[str, int], places: Callable[[Sequence[int]], int]) -> None:
         self.name, self.tokenizer, self.max_tokens = model.name, model.tokenizer, model.max_tokens
         self.device, self.calibration = model.device, model.calibration
-        self.space = getattr(model, "space", None)
+        self.packs_rows = getattr(model, "packs_rows", False)
         self.meter = Meter()
         self._model, self._config, self._places = model, config, places
 
@@ -212,8 +212,7 @@ def make_engines(folder: Path, work: Path, quick: bool) -> Iterator[tuple[str, s
         say("bfloat16: left out; this processor has neither AVX512-BF16 nor AMX")
     for dtype in dtypes:
         ours = TokenClassifier(folder, "renshi", "cpu", dtype)
-        computed = functools.partial(places, dtype=getattr(torch, dtype))
-        yield f"renshi {dtype}", dtype, *extractor_engine(ours, config, computed)
+        yield f"renshi {dtype}", dtype, *extractor_engine(ours, config, places)
         for size in (1, 8) if quick else (1, 8, 32):
             yield f"pipeline {dtype} batch {size}", dtype, *pipeline_engine(folder, config, dtype, size)
     for dtype in dtypes:

@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForTokenClassification
 
-from renshi.bert import _ALONE, _pieces, places, space
+from renshi import bert
+from renshi.bert import _ALONE, _blocks, _pieces, places
 from renshi.model import MODEL_FILES, ExtractorError, TokenClassifier, find_model
 
 
@@ -115,13 +118,49 @@ def test_products_in_pieces_are_those_of_whole_rows(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_rows_get_whole_tiles_where_little_stays_empty(dtype: torch.dtype) -> None:
-    for length in range(1, 513):
-        given = space(length, dtype)
-        assert length <= given <= length * 9 / 8
-        assert given == length or (dtype == torch.bfloat16 and given % 16 == 0 and given - length < 16)
-    assert [space(length, torch.bfloat16) for length in (254, 62, 49, 3)] == [256, 64, 49, 3]
-    assert places([254, 62], torch.bfloat16) == 320
+def test_attention_by_products_is_that_of_torch(dtype: torch.dtype) -> None:
+    parts = torch.randn(3, 4, 2, 48, 16, generator=torch.Generator().manual_seed(0))
+    parts[0] /= 4
+    parts = parts.to(dtype)
+    mask = torch.zeros(4, 1, 1, 48, dtype=dtype)
+    mask[1, ..., 40:] = mask[3, ..., 1:] = -torch.inf
+    for added in (None, mask):
+        expected, found = bert._attend_at_once(parts, added), bert._attend_by_products(parts, added)
+        torch.testing.assert_close(found, expected, atol=1e-5 if dtype == torch.float32 else 0.02, rtol=0)
+
+
+@given(st.lists(st.integers(1, 600), min_size=1, max_size=40), st.sampled_from([1, 4, 12]))
+def test_attention_reads_every_row_whole_and_nothing_twice(lengths: list[int], heads: int) -> None:
+    """With numbers in the place of tokens."""
+    rows = iter(torch.arange(sum(lengths)).split(lengths))
+    end = 0
+    for block in _blocks(lengths, heads, torch.float32):
+        start, end = end, end + block.tokens
+        tokens = torch.arange(start, end)
+        gathered = tokens if block.gather is None else tokens[block.gather]
+        assert torch.equal(tokens, gathered if block.back is None else gathered[block.back])
+        for number, found in enumerate(gathered.view(block.rows, block.length)):
+            row = next(rows)
+            empty = block.length - len(row)
+            assert 0 <= empty < 16
+            assert torch.equal(found, torch.cat([row, row[-1:].expand(empty)]))
+            if block.mask is None:
+                assert not empty
+            else:
+                assert block.mask[number, 0, 0].tolist() == [0.0] * len(row) + [-torch.inf] * empty
+    assert next(rows, None) is None
+
+
+def test_blocks_are_of_few_sizes() -> None:
+    """Each number of rows with each length is two programs that stay in memory."""
+    rows = {block.rows for count in range(1, 200) for block in _blocks([250] * count, 4, torch.float32)}
+    assert rows == {1, 2, 4, 8, 16}
+    assert {block.rows for block in _blocks([512] * 5, 12, torch.float32)} == {1}
+
+
+def test_next_to_nothing_is_computed_for_padding() -> None:
+    assert places([254, 62]) == 320
+    assert places([256] * 16) == 4096
 
 
 def test_pieces_are_of_few_sizes() -> None:

@@ -7,8 +7,9 @@ ideographs and guess the borders. `separators` finds these spaces, and says what
 
 The signs are those of form alone. A *roster* is three cells and more behind one another, each of a name's length, three in
 four of them beginning with a surname: 、. So are two names with a wide space between them. A *line of one* begins, or goes
-on behind a colon, with a name and a wide space before what is said of it: ，. Offices, places, headlines of two halves,
-menus, and names that a scraper broke are none of these.
+on behind a colon, with a name and a wide space before what is said of it: ，. So have two offices a wide space between
+them, columns of a table (``某局副局长　　副会长``): ，. Places, headlines of two halves, menus, and names that a scraper
+broke are none of these.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _SURNAMES = frozenset(
     "叶幸司韶郜黎蓟薄印宿白怀蒲邰从鄂索咸籍赖卓蔺屠蒙池乔阴郁胥能苍双闻莘党翟谭贡劳逄姬申扶堵冉宰郦雍郤璩桑桂濮牛寿通边扈燕冀郏浦尚农"
     "温别庄晏柴瞿阎充慕连茹习宦艾鱼容向古易慎戈廖庾终暨居衡步都耿满弘匡国文寇广禄阙东欧殳沃利蔚越夔隆师巩厍聂晁勾敖融冷訾辛阚那简饶空曾"
     "毋沙乜养鞠须丰巢关蒯相查后荆红游竺权逯盖益桓公岳帅缑亢况郈有琴商牟佘佴伯赏墨哈谯笪年爱阳佟"
-    "肖闫付代覃仝苟兰麦粟区揭苑冼辜邸初栗迟由丛战官矫宾鹿谌税敬庹鄢揣兀亓衣隋逢修位原降门展么敦鲜海买妥撒纳达锁操祖柒楚梅晋萨种禚綦涂邝丘仉尉郄铁粘练凡"
+    "肖闫付代覃仝苟兰麦粟区揭苑冼辜邸初栗迟由丛战官矫宾鹿谌税敬庹鄢揣兀亓衣隋逢修位原降门展么敦鲜海买妥撒纳达锁操祖柒楚梅晋萨种禚綦涂邝丘仉尉郄铁粘练凡冶喇闪勉脱"
 )
 _COMMON = frozenset(
     "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董潘袁蔡蒋余于杜叶程魏苏吕丁任卢姚沈钟姜崔谭陆汪范廖石贾韦夏付方邹熊白"
@@ -50,6 +51,12 @@ _NO_NAME = re.compile(
 )
 """Bodies and places, offices, and words of an imprint: many begin with what may be a surname (安徽省, 通讯员). They end a
 roster."""
+_OFFICE = re.compile(
+    "(?:董事|监事|理事|主任|主席|书记|秘书|干事|委员|经理|总监|总裁|顾问|巡视员|调研员|科员|院士|研究员|教授|律师|会计师|工程师|医师|护师|药师|技师"
+    "|[事会院校部局处科所书区司师团社馆组队县市省]长)\\Z"
+)
+_ONE_OFFICE = re.compile("主任(?:委员|[医护药技]师|护士)|常务(?:理事|委员|董事)|执行(?:主任|主席|理事|董事)")
+"""What a scraper's space may part, office by office though it is."""
 _FEWEST_CELLS = 3
 """Of a roster."""
 _SHORTEST_WORD = 3
@@ -82,6 +89,8 @@ def separators(text: str, words: re.Pattern[str], width: Callable[[int, int], in
             stands_alone = cell.heads or cell.wide
             if cell.named and after.wide and (after.named or (stands_alone and len(after.word) >= _SHORTEST_WORD)):
                 found[after.space] = "、" if after.named else "，"
+            elif after.wide and _part_offices(cell.word, after.word):
+                found[after.space] = "，"
         start = 0
         while start < len(cells):
             end = start
@@ -90,6 +99,15 @@ def separators(text: str, words: re.Pattern[str], width: Callable[[int, int], in
             found |= dict.fromkeys(_between(cells[start : end + 1]), "、")
             start = end + 1
     return found
+
+
+def _part_offices(word: str, after: str) -> bool:
+    """Whether two words are offices, and not one that is broken, nor the second a person with one (``主任　李明教授``)."""
+    if not (_OFFICE.search(word) and _OFFICE.search(after)) or _ONE_OFFICE.search(word[-2:] + after):
+        return False
+    return after.startswith("常务") or not any(
+        is_name(after[:length]) and _OFFICE.search(after, length) for length in (2, 3)
+    )
 
 
 _BEFORE_A_LINE = re.compile(r"(?:\A|[\n：:])[ ]*(?:[0-9]{1,4}[、.]?)?\Z")

@@ -11,7 +11,8 @@ one form of all that, and the user should get exact positions in the text they s
 3. *character references* that a scraper left (``&middot;``, ``&#12289;``): the character, in the same form, which keeps
    the whole reference as its raw text. ASCII letters and digits and what is invisible stay as they are written;
 4. *removals*: bracketed pinyin after an ideograph, then spaces between two ideographs of one line; but of those that part
-   the names of a roster one is left, as the 、 or ， of running text (`renshi.rosters`);
+   the names of a roster one is left, as the 、 or ， of running text (`renshi.rosters`). Then line breaks inside of
+   sentences, on a page that has many (`renshi.lines`);
 5. *character for character*: a half-width ``,:;!?()`` that touches Chinese text becomes full-width, which is what clean
    Chinese news has and what Chinese encoders were trained on. ``3,000`` and ``10:30`` stay.
 
@@ -30,6 +31,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from renshi.lines import broken_lines
 from renshi.rosters import separators
 
 __all__ = ["HAN", "Normalized", "is_pinyin", "normalize"]
@@ -166,6 +168,8 @@ def normalize(raw: str, *, fold: bool = True) -> Normalized:
     parting = _parting(raw, text, starts) if stray else {}
     text = _replace(text, sorted(parting.items()))  # all of them stray spaces
     text, starts, ends = _remove(text, starts, ends, ((start + (start in parting), end, False) for start, end in stray))
+    if "\n" in text:
+        text, starts, ends = _remove(text, starts, ends, ((*span, False) for span in broken_lines(text, HAN)))
     text = _NARROW_IN_CHINESE.sub(lambda match: match[0].translate(_WIDEN), text)
     return Normalized(text, raw, starts, ends)
 

@@ -47,10 +47,10 @@ _COMPOUND = frozenset(
 _NO_NAME = re.compile(
     "(?:.*(?:[部科处局署厅院省市县区委]|董事|监事|理事|主任|主席|书记|秘书|干事|委员|组员|会员|[事会院校部局处科所书区司师团社馆]长)"
     "|单位|时间|项目|金额|年龄|籍贯|班级|简介|方案|成果|通知|连长|家长|通讯员|党员|官员|成员|顾问|经理|代表|司机"
-    "|初审|终审|编辑|责编|摄影)\\Z"
+    "|初审|终审|编辑|责编|摄影|任[命免].?)\\Z"
 )
-"""Bodies and places, offices, and words of an imprint: many begin with what may be a surname (安徽省, 通讯员). They end a
-roster."""
+"""Bodies and places, offices, words of an imprint, and what stands before a name: many begin with what may be a surname
+(安徽省, 通讯员, 任命邸　妍). They end a roster."""
 _OFFICE = re.compile(
     "(?:董事|监事|理事|主任|主席|书记|秘书|干事|委员|经理|总监|总裁|顾问|巡视员|调研员|科员|院士|研究员|教授|律师|会计师|工程师|医师|护师|药师|技师"
     "|[事会院校部局处科所书区司师团社馆组队县市省]长)\\Z"

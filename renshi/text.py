@@ -169,7 +169,14 @@ def normalize(raw: str, *, fold: bool = True) -> Normalized:
     text = _replace(text, sorted(parting.items()))  # all of them stray spaces
     text, starts, ends = _remove(text, starts, ends, ((start + (start in parting), end, False) for start, end in stray))
     if "\n" in text:
-        text, starts, ends = _remove(text, starts, ends, ((*span, False) for span in broken_lines(text, HAN)))
+        broken = list(broken_lines(text, HAN))
+        spaces = {
+            start for start, end in broken if text[start - 1].isascii() and text[end].isascii()
+        }  # Latin words, numbers
+        text = _replace(text, ((start, " ") for start in sorted(spaces)))
+        text, starts, ends = _remove(
+            text, starts, ends, ((start + (start in spaces), end, False) for start, end in broken)
+        )
     text = _NARROW_IN_CHINESE.sub(lambda match: match[0].translate(_WIDEN), text)
     return Normalized(text, raw, starts, ends)
 

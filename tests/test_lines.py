@@ -58,6 +58,15 @@ def test_lists_of_such_a_page_stay() -> None:
     )
 
 
+def test_a_single_line_that_is_broken_off() -> None:
+    page = (
+        "学会成立\n会议在京召开。水利\n水电学院院长曹迎、王\n强到会。\n会长：\n李毅，男，某院院长\n他来。我们\n2、李明"
+    )
+    mended = "学会成立\n会议在京召开。水利水电学院院长曹迎、王强到会。\n会长：\n李毅，男，某院院长\n他来。我们\n2、李明"
+    assert normalize(page).text == mended
+    assert normalize("他来。刊于 Chemical\nLetters 上。").text == "他来。刊于 Chemical Letters 上。"
+
+
 def test_a_page_of_paragraphs_and_lists_stays() -> None:
     page = (
         "学会成立\n1月24日，学会成立大会召开。会长王进龙致辞。张双平作表态发言。\n新当选的负责人\n会长：王进龙\n"
@@ -67,7 +76,28 @@ def test_a_page_of_paragraphs_and_lists_stays() -> None:
 
 
 _LINES = st.lists(
-    st.sampled_from(["当选为会", "长", "，和", "。大会选", "王强 ", "  ", "", "A1", ".会", "“,", "：", "？", "、李明"])
+    st.sampled_from(
+        [
+            "当选为会",
+            "长",
+            "，和",
+            "。大会选",
+            "A1",
+            ".会",
+            "“,",
+            "：",
+            "？",
+            "、李明",
+            "Li",
+            "12",
+            "2、",
+            "（一）",
+            "（",
+            "(xié)",
+            "。”他",
+        ]
+    )
+    | st.sampled_from(["", "  ", "王强 ", "李 明 张伟"])
 )
 
 

@@ -14,7 +14,7 @@ from transformers import AutoModelForTokenClassification
 
 from renshi import bert
 from renshi.bert import _ALONE, _blocks, _pieces, places
-from renshi.model import MODEL_FILES, ExtractorError, TokenClassifier, find_model
+from renshi.model import MODEL_FILES, ExtractorError, TokenClassifier, find_model, supports_bfloat16
 
 
 @pytest.fixture
@@ -149,6 +149,16 @@ def test_attention_reads_every_row_whole_and_nothing_twice(lengths: list[int], h
             else:
                 assert block.mask[number, 0, 0].tolist() == [0.0] * len(row) + [-torch.inf] * empty
     assert next(rows, None) is None
+
+
+@pytest.mark.skipif(not supports_bfloat16("cpu"), reason="no native bfloat16, and so not this attention")
+def test_a_row_gives_the_same_to_the_last_bit_whatever_stands_beside_it(folder: Path) -> None:
+    model = TokenClassifier(folder, "x", device="cpu", dtype="bfloat16")
+    rows = [np.array([2, *np.arange(length) % 40 + 5, 3]) for length in (59, 54, 46, 46, 45, 30, 11, 1)]
+    alone = [model.logits([row], 0) for row in rows]
+    for together in (rows, rows * 3, rows[2:5]):
+        expected = [alone[next(n for n, row in enumerate(rows) if row is other)] for other in together]
+        np.testing.assert_array_equal(model.logits(together, 0), np.concatenate(expected))
 
 
 def test_blocks_are_of_few_sizes() -> None:

@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from renshi.model import cpu_capabilities
+
 __all__ = ["Bert", "fits", "places"]
 
 _Linear = Callable[..., Tensor]
@@ -213,11 +215,7 @@ def _attention(dtype: torch.dtype) -> _Attention:
     whose tiles PyTorch's own uses, the two have not been compared. (For a single row of twenty tokens, calling three
     operations costs 5 % more; but what a row gives must not depend on how many stand beside it, to the last bit.)
     """
-    if (
-        dtype == torch.bfloat16
-        and _onednn_multiplies(dtype)
-        and not torch.cpu.get_capabilities().get("amx_tile", False)
-    ):
+    if dtype == torch.bfloat16 and _onednn_multiplies(dtype) and not cpu_capabilities().get("amx_tile"):
         return _attend_by_products
     return _attend_at_once
 

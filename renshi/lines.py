@@ -41,10 +41,10 @@ def broken_lines(text: str, han: str) -> Iterator[tuple[int, int]]:
     turns, signs, breaks = _patterns(han)
     lines = text.split("\n")
     turn = [turns.search(line) is not None for line in lines]
-    if not any(turn):
-        return
     goes_on = [line.rstrip(" ")[-1:] not in _CLOSING for line in lines]  # an empty line does not
     broken_off = sum(a and b for a, b in zip(turn, goes_on, strict=True))
+    if not broken_off:  # most pages: their clauses need not be looked at
+        return
     everywhere = broken_off >= max(_FEWEST, _SHARE * sum(turn)) and len(text) < _SHORT * sum(map(bool, lines))
     inside = dict(_breaks_in_clauses(text, signs, breaks))
     end, belongs = -1, False  # belongs: to the line before

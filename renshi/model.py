@@ -40,6 +40,7 @@ __all__ = [
     "ExtractorError",
     "Model",
     "TokenClassifier",
+    "cpu_capabilities",
     "find_model",
     "load_model",
     "pad_rows",
@@ -388,11 +389,18 @@ def _choose_dtype(dtype: str, device: str) -> tuple[str, str]:
     return "float32", "this processor has no native bfloat16"
 
 
+def cpu_capabilities() -> Mapping[str, Any]:
+    """What the processor can do, by PyTorch's names, such as ``amx_tile``; nothing where it does not say."""
+    import torch
+
+    return torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+
+
 def supports_bfloat16(device: str) -> bool:
     """Whether the hardware multiplies bfloat16 natively; where it is emulated, float32 is faster."""
     import torch
 
     if device.startswith("cuda"):
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    capabilities = cpu_capabilities()
     return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))

@@ -12,7 +12,7 @@ one form of all that, and the user should get exact positions in the text they s
    the whole reference as its raw text. ASCII letters and digits and what is invisible stay as they are written;
 4. *removals*: bracketed pinyin after an ideograph, then spaces between two ideographs of one line; but of those that part
    the names of a roster one is left, as the 、 or ， of running text (`renshi.rosters`). Then line breaks inside of
-   sentences, on a page that has many (`renshi.lines`);
+   sentences (`renshi.lines`), of which a space is left between Latin words;
 5. *character for character*: a half-width ``,:;!?()`` that touches Chinese text becomes full-width, which is what clean
    Chinese news has and what Chinese encoders were trained on. ``3,000`` and ``10:30`` stay.
 
@@ -24,7 +24,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -166,17 +166,11 @@ def normalize(raw: str, *, fold: bool = True) -> Normalized:
     text, starts, ends = _remove(text, starts, ends, ((a, b, True) for a, b in _pinyin(text)))
     stray = [match.span() for match in _STRAY_SPACES.finditer(text)]
     parting = _parting(raw, text, starts) if stray else {}
-    text = _replace(text, sorted(parting.items()))  # all of them stray spaces
-    text, starts, ends = _remove(text, starts, ends, ((start + (start in parting), end, False) for start, end in stray))
+    text, starts, ends = _close_up(text, starts, ends, stray, parting)
     if "\n" in text:
         broken = list(broken_lines(text, HAN))
-        spaces = {
-            start for start, end in broken if text[start - 1].isascii() and text[end].isascii()
-        }  # Latin words, numbers
-        text = _replace(text, ((start, " ") for start in sorted(spaces)))
-        text, starts, ends = _remove(
-            text, starts, ends, ((start + (start in spaces), end, False) for start, end in broken)
-        )
+        latin = {start: " " for start, end in broken if text[start - 1].isascii() and text[end].isascii()}
+        text, starts, ends = _close_up(text, starts, ends, broken, latin)
     text = _NARROW_IN_CHINESE.sub(lambda match: match[0].translate(_WIDEN), text)
     return Normalized(text, raw, starts, ends)
 
@@ -197,6 +191,18 @@ def _replace(text: str, characters: Iterable[tuple[int, str]]) -> str:
         parts += text[last:place], character
         last = place + 1
     return "".join([*parts, text[last:]])
+
+
+def _close_up(
+    text: str,
+    starts: NDArray[np.int32],
+    ends: NDArray[np.int32],
+    spaces: Sequence[tuple[int, int]],
+    left: Mapping[int, str],
+) -> tuple[str, NDArray[np.int32], NDArray[np.int32]]:
+    """Take out spans of white space; of those that begin at a key of `left` one character stays, as its value."""
+    text = _replace(text, sorted(left.items()))
+    return _remove(text, starts, ends, ((start + (start in left), end, False) for start, end in spaces))
 
 
 def _remove(

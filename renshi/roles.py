@@ -146,12 +146,20 @@ _AFTER_COMMA = re.compile(f".*(?:[，由在]|受到?了?)(?:{_MARKS}|{_WHEN}|的
 _AFTER_OTHERS = re.compile(f".*{_TAKES}{_TO_TITLE}[^，。；：、]*[组团队班]")
 _AS_SUCH = re.compile("(?:作为|身为)\\Z")
 _STYLED = re.compile(_NAMED)
+_TOGETHER = re.compile(_ETC)  # 甲、乙2位教授
+# Before somebody of whom a curriculum vitae speaks by the way: 王强师从李明，现任某院院长.
+_BY_THE_WAY = re.compile(
+    "(?:师从|师承|师事|从师|受教于|受业于|导师[为是系]?|跟随|追随|接替|接棒)[^，。；：\\n]{0,8}\\Z"
+)
 _IN_TURN = re.compile("分别|依次")
 _MEETS = re.compile("(?:晋见|觐见|谒见|拜会|会见|接见)$")
 _FOR = re.compile("(?:.*[^选聘成作推任升举荐评])?为[^，、]*")
 _LETTER = re.compile(_CONFERS_ON)
 _RECEIVES = re.compile("(?:[为向给]|予)[^，。；]{0,8}\\Z")
-_FOR_OTHERS = re.compile("颁|授|揭|佩戴|献|送|发")  # 为会长颁发聘书: 为 says for whom
+_GIVES = re.compile(
+    "(?:同志|等[^，。；]{0,8})?(?:颁|授|揭|佩戴|献|送|发(?![言布表现展起出]))"
+)  # behind the one to whom it is
+_ENDS_OF_CLAUSE = re.compile("[，。；\\n]")
 _GROUP = re.compile(f"(?:共|各)?(?:{_NUMBER})[名人位]")  # ，常委21名: the title counts, it is nobody's
 # Offices that name their own place or body; what the sentence names before them is not where they are held.
 _OF_ITSELF = re.compile(
@@ -244,7 +252,6 @@ class _Phrase:
     below: bool = False  # the persons stand after a colon or below their title
     met: bool = False  # the title that waits is an object: 晋见总统，某院院长王强
     as_such: bool = False  # 作为 stands before the titles that wait: they are those of who comes
-    for_others: bool = False  # 为 stands before the titles that wait: 为会长 may go on with 颁发聘书
     in_turn: bool = False  # the posts that wait are shared out among the persons: 甲、乙分别任会长、秘书长
     turns: list[list[_Post]] = field(default_factory=list)  # those of the persons to come: 会长、秘书长分别由甲、乙担任
 
@@ -264,8 +271,8 @@ class _Sentence:
 
 
 class _Reader:
-    def __init__(self, entities: Sequence[Entity]) -> None:
-        self.entities = entities
+    def __init__(self, text: str, entities: Sequence[Entity]) -> None:
+        self.text, self.entities = text, entities
         self.phrase, self.sentence = _Phrase(), _Sentence()
         self.claims: list[_Claim] = []
         self.titled: set[int] = set()  # persons who hold a post
@@ -282,6 +289,8 @@ class _Reader:
         self.vita = False  # their curriculum vitae goes on
         self.followed = ""  # the words behind the title read last
         self.receives = False  # the last persons are given something
+        self.told_of: int | None = None  # who is told of where another comes by the way
+        self.instead: dict[int, int] = {}  # for the other, the one who is told of
         self.bare = False  # since the line began, no person and nothing else was said
 
     def stop(self) -> None:
@@ -306,6 +315,8 @@ class _Reader:
             link, self.phrase.is_line = Link.HOLDS, True  # 王强：会长
         if link is Link.HOLDS and not self.receives and _LETTER.fullmatch(tail):
             link = Link.WORDS  # who gives the letter gets nothing
+        if link in (Link.HOLDS, Link.GOES_ON, Link.COLON) and _FOR.fullmatch(tail) and self.is_given(index):
+            link = Link.WORDS  # 为某院党委书记、院长王强颁发聘书: 为 says for whom
         if link is Link.STOP or not self.phrase.last or (link is Link.WORDS and _NEXT_ROW.search(gap)):
             self.stop()
         elif link is Link.WORDS or (
@@ -319,6 +330,10 @@ class _Reader:
                 venue=before_it.venue,
                 visited=before_it.visited,
             )
+        if _BY_THE_WAY.search(tail):
+            self.told_of = next(iter(self.sentence.subject), self.named if self.vita else None)
+        elif link in (Link.WORDS, Link.STOP):
+            self.told_of = None
         self.line(index, kind, gap, is_said=link is Link.WORDS)
         phrase = self.phrase
         in_turn = _IN_TURN.search(tail) is not None
@@ -359,6 +374,17 @@ class _Reader:
         else:
             self.person(index, link, beside, tail)
         phrase.last = kind
+
+    def is_given(self, index: int) -> bool:
+        """Whether the clause that goes on with this entity gives somebody something."""
+        read = [entity for entity in self.entities[index : index + 2 * _MOST_POSTS] if entity.label in _KINDS]
+        for entity, start in zip(read, [*(entity.start for entity in read[1:]), len(self.text)], strict=True):
+            gap = self.text[entity.end : min(start, entity.end + _LONGEST_LINK)]
+            if entity.label != "ORG" and _GIVES.match(gap):
+                return True
+            if _ENDS_OF_CLAUSE.search(gap):
+                break
+        return False
 
     def are_alike(self, one: int, other: int) -> bool:
         """Whether two organizations are of one kind, so that they may share a post: 甲大学、乙大学, and not 农会、乙大学."""
@@ -414,7 +440,7 @@ class _Reader:
         if self.phrase.last == "T":
             self.followed = gap
         says = self.phrase.is_line and self.phrase.last == "T" and not _ENDS_POST.match(gap)  # 王强：会长曾提到
-        if says or (self.phrase.for_others and _FOR_OTHERS.match(gap)):
+        if says:
             self.phrase.left = None
         if self.phrase.last == "T":
             self.phrase.is_line = False
@@ -473,12 +499,13 @@ class _Reader:
         self.settle()
         if link is Link.GOES_ON:
             phrase.people = phrase.people or self.sentence.subject
+        if link in (Link.GOES_ON, Link.HOLDS, Link.COMMA) and not _TOGETHER.fullmatch(gap):
+            phrase.people = list(dict.fromkeys(self.instead.get(person, person) for person in phrase.people))
         phrase.left = _TO_LAST.get(link) if phrase.people else None
         if organization is None:
             organization = self.inherited(index, link, gap)
         phrase.posts = [_Post(index, organization, link, also)]
         phrase.met = _MEETS.search(gap) is not None
-        phrase.for_others = phrase.left is Link.HOLDS and _FOR.fullmatch(gap) is not None
 
     def handed_on(self, title: str, link: Link, gap: str) -> int | None:
         """The organization of the titles that wait, for one that waits with them."""
@@ -509,6 +536,8 @@ class _Reader:
 
     def person(self, index: int, link: Link, organization: int | None, tail: str) -> None:
         phrase = self.phrase
+        if link is Link.LIST and self.told_of is None and phrase.people:
+            self.told_of = self.instead.get(phrase.people[-1])
         if organization is not None:
             if tail == "由":
                 self.sentence.free = organization  # 省学会由王强任会长
@@ -530,7 +559,9 @@ class _Reader:
             if "、" not in tail:
                 self.joined.add(index)
             self.enlist(index, link, comes_from=organization)
-        self.sentence.subject = [index]
+        if self.told_of is not None:
+            self.instead[index] = self.told_of
+        self.told_of, self.sentence.subject = None, [self.instead.get(index, index)]
         if link is not Link.LIST:
             self.receives = _RECEIVES.search(tail) is not None
 
@@ -809,7 +840,7 @@ def find_roles(text: str, entities: Sequence[Entity]) -> tuple[list[Role], list[
         One role for each distinct triple of surface strings, in text order, its parts the indices of the first mention
         and its score that of its least certain part; and a roster for each title whose holders the text counts.
     """
-    reader = _Reader(entities)
+    reader = _Reader(text, entities)
     gaps: dict[int, str] = {}  # before each entity
     end = 0
     for index, entity in enumerate(entities):

@@ -415,6 +415,32 @@ CASES = {
     "a person without a title": ("{石磊|P}到{甲院|O}看望患者。", ""),
     "a title without a person": ("应到{理事|T}9人，{甲院|O}{院长|T}致辞。{石磊|P}出席。", ""),
     "another sentence": ("{甲院|O}召开会议。{院长|T}{石磊|P}致辞。", "石磊 院长 -"),
+    "who is given something": (
+        "{甲医大|O}{校长|T}{王进龙|P}为{甲医院|O}{党委书记|T}、{院长|T}{石磊|P}颁发聘书。",
+        "王进龙 校长 甲医大; 石磊 党委书记 甲医院; 石磊 院长 甲医院",
+    ),
+    "who is given something, of two bodies": (
+        "{王进龙|P}为{救援队|O}{队长|T}、{甲院|O}{副院长|T}{石磊|P}授旗。",
+        "石磊 队长 救援队; 石磊 副院长 甲院",
+    ),
+    "posts that are given something": ("{王进龙|P}{会长|T}为{主任委员|T}、{秘书|T}颁发聘书。", "王进龙 会长 -"),
+    "what several become, for comparison": (
+        "{王进龙|P}为{甲会|O}{会长|T}、{石磊|P}为{秘书长|T}，{白敏|P}发言。",
+        "王进龙 会长 甲会; 石磊 秘书长 甲会",
+    ),
+    "somebody by the way: a teacher": (
+        "{王进龙|P}，1990年考取研究生，师从{石磊|P}{院士|T}，获博士学位。2001年起任{甲院|O}{副院长|T}。",
+        "王进龙 副院长 甲院; 石磊 院士 -",
+    ),
+    "somebody by the way: two teachers": (
+        "{王进龙|P}，2019级硕士研究生，师从{石磊|P}{副教授|T}、{白敏|P}{博士|T}，曾担任{研究生会|O}{副主席|T}。",
+        "王进龙 副主席 研究生会; 石磊 副教授 -; 白敏 博士 -",
+    ),
+    "somebody by the way: who was it before": ("{王进龙|P}接替{石磊|P}出任{会长|T}。", "王进龙 会长 -"),
+    "several by the way, and their rank": (
+        "{王进龙|P}跟随{石磊|P}和{白敏|P}2位{教授|T}普查。",
+        "石磊 教授 -; 白敏 教授 -",
+    ),
 }
 
 
@@ -528,8 +554,8 @@ def test_a_long_roster_costs_one_claim_a_person(monkeypatch: pytest.MonkeyPatch)
     readers, gaps = [], []
 
     class Counting(grammar._Reader):
-        def __init__(self, entities: list[Entity]) -> None:
-            super().__init__(entities)
+        def __init__(self, text: str, entities: list[Entity]) -> None:
+            super().__init__(text, entities)
             readers.append(self)
 
         def read(self, index: int, gap: str) -> None:

@@ -51,7 +51,7 @@ _WHEN = (
 # A bare noun before a title stands for an organization that the sentence may have named in full.
 _BARE = "(?:集团|学院|医院|研究院|中心|联合社|联盟|协会|学会|大会|专委会|分会|委员会|基金会|公司|理事会|所|会)"
 # Words that point at a body which the guidelines do not count as named.
-_OURS = "(?:我校|我院|学校|校区|校|该校|我省|我市|我县|本校|本院|本会|全国|[东西南北中]区)"
+_OURS = "(?:我校|我院|学校|校区|校|该校|我省|我市|我县|本(?:校|院|会|省|市|县|系|所|科室?|教研室|研究所|中心|单位|部门|公司|集团)|全国|[东西南北中]区)"
 _TO_TITLE = f"(?:{_MARKS}|{_WHEN}|该|{_BARE}|{_OURS}|的)*"
 _NAMED = "(?:同志|先生|女士|小姐|老师|大夫|医生|神父|夫妇|伉俪)"  # after a name
 # Descriptions before a name that are no titles.
@@ -109,17 +109,26 @@ LINKS: tuple[tuple[Link, tuple[str, ...], str], ...] = (
     (Link.COMMA, ("P.", "T."), f"{_LIFE}，"),
     (Link.COLON, ("TP", "TO", "TT"), f"{_ENTRUSTS}\\n? *"),
     (Link.HOLDS, ("PT",), f"{_NAMED}?{_ETC}"),
-    (Link.HOLDS, ("PT",), f"{_NOT_OF}[^。；]{{0,16}}{_TAKES}{_TO_TITLE}[^，。；：、]{{0,12}}"),
-    (Link.HOLDS, ("PO",), f"{_NOT_OF}[^。；]{{0,16}}{_TAKES}(?:{_MARKS}|{_WHEN})*"),
+    (Link.HOLDS, ("PT",), f"(?!以及|及|和|与){_NOT_OF}[^。；]{{0,16}}{_TAKES}{_TO_TITLE}[^，。；：、]{{0,12}}"),
+    (
+        Link.HOLDS,
+        ("PO",),
+        f"{_NOT_OF}[^。；]{{0,16}}{_TAKES}(?:{_MARKS}|{_WHEN}|(?:公司)?(?:全资|控股|下属|所属)(?:子公司)?)*",
+    ),
     (Link.HOLDS, ("PT", "PO"), f"{_NAMED}?(?:系|并?兼){_TO_TITLE}"),
-    (Link.HOLDS, ("PT", "PO"), f"{_MARKS}*[男女]，?{_MARKS}*(?:[0-9]{{4}}年[^，。；]{{0,6}}生，?{_MARKS}*)?"),
+    (Link.HOLDS, ("PT", "PO"), f"：(?:{_LIVES}，)+"),
+    (
+        Link.HOLDS,
+        ("PT", "PO"),
+        f"{_MARKS}*(?:[男女]，?|[^，。；、]{{1,4}}族，)+{_MARKS}*(?:[0-9]{{4}}年[^，。；]{{0,6}}生，?{_MARKS}*)?",
+    ),
     (Link.HOLDS, ("PT", "PO", "TT", "TO"), _CONFERS_ON),
     (Link.HOLDS, ("P.",), f"{_LIFE}，[^。；]{{0,24}}{_TAKES}(?:{_MARKS}|{_WHEN})*"),
     (Link.GOES_ON, ("TT", "TO"), f"{_NOT_OF}{_NAMED}?[^，。；：、]{{0,16}}{_TAKES}(?:{_MARKS}|{_WHEN}|{_BARE})*"),
     (
         Link.GOES_ON,
         ("TT", "TO", "OT", "OO"),
-        f"{_NOT_OF}(?:[^。；]{{0,12}}[。；])?[^。；]{{0,24}}(?<!由){_TURNS}(?:{_MARKS}|{_WHEN})*",
+        f"{_NOT_OF}(?:[^。；]{{0,12}}[。；])?[^。；]{{0,24}}(?<!由){_TURNS}(?:{_MARKS}|{_WHEN}|{_BARE})*",
     ),
     (Link.LINE, ("PP",), f"{_LOST}?(?:{_NEXT}(?:{_LOST}{{1,4}}{_NEXT}){{0,4}}{_LOST}?)?"),
 )
@@ -127,14 +136,19 @@ _LONGEST_LINK = 80  # characters; a longer gap is a clause of its own, whatever 
 
 # What a curriculum vitae begins with behind the name, and what of it can only be that; what stands behind a post that is a
 # line's own, and one that is told in a curriculum vitae; what a line begins with before an entity.
-_BEGINS_VITA = re.compile("(?:同志|先生|女士)?(?:简历|简介|[，：（])")
+_BEGINS_VITA = re.compile(
+    "(?:同志|先生|女士)?(?:简历|简介|[，：（]|于?(?:[0-9]|[一二〇零○三四五六七八九]){4}年[^，。；]{0,8}(?:出生|生于|诞生))"
+)
 _LIFE_BEGINS = re.compile(f"(?:同志|先生|女士)?(?:简历|简介|[：（，]{_LIVES}(?=[，。；）]))")
-_ENDS_LINE = re.compile("[》」”。；，]*(?:（[^（）\\n]*）)?[。； ]*(?:\\n|\\Z)")
+_GOES_ON_VITA = re.compile(
+    "\\n\\n *(?:[12][0-9]{3}[年.]|[一二][〇零○一二三四五六七八九]{3}年|现[任兼为]|曾|历任|先后|兼任|同年|其间|抗日战争|解放战争|民国|清|[他她]于?[12][0-9]{3}年)[^\\n]*\\Z"
+)
+_ENDS_LINE = re.compile("；|（(?:其间|期间|[0-9]{4}[年.])|[》」”。；，]*(?:（[^（）\\n]*）)?[。； ]*(?:\\n|\\Z)")
 _ENDS_CLAUSE = re.compile("[》」” ]*(?:[，。；.（\\n]|\\Z|和|等[，。；])")
 _ENDS_POST = re.compile("[，、；。（\\n ]|\\Z")
 _BEGINS_LINE = re.compile(
     "\\n[ 0-9一二三四五六七八九十（）年月至今.\\-—–~、：【】《·▪●•]*"
-    "(?:现任|曾任|历任|兼任|[^ \\n，。：】]{0,4}(?:简介|介绍)[】：]+|(?:姓名|主讲人|报告人|讲者|职务|职称|单位)：)?《?\\Z"
+    "(?:现任|曾任|历任|兼任|[^ \\n，。：】]{0,4}(?:简介|介绍)[】：]+|(?:姓 *名|主讲人|报告人|讲者|职 *务|职 *称|单 *位|(?:行政|现任|学术|社会|主要)(?:职务|兼职|任职)|导师类别|(?:所在|工作|任职)单位)：)?《?\\Z"
 )
 _NEXT_ROW = re.compile("\\n *[0-9]{1,4}[.、．)）]? *\\Z")  # of a table, or of a numbered list
 _STOP = re.compile("[。！？!?]|\\n[ \\n]*\\n|(?:^|[^A-Za-z0-9.])\\.(?![A-Za-z0-9. ])")
@@ -147,9 +161,10 @@ _AFTER_OTHERS = re.compile(f".*{_TAKES}{_TO_TITLE}[^，。；：、]*[组团队�
 _AS_SUCH = re.compile("(?:作为|身为)\\Z")
 _STYLED = re.compile(_NAMED)
 _TOGETHER = re.compile(_ETC)  # 甲、乙2位教授
-# Before somebody of whom a curriculum vitae speaks by the way: 王强师从李明，现任某院院长.
+# Before somebody of whom a curriculum vitae speaks by the way, and before another name: 王强，字自强，师从李明，现任某院院长.
 _BY_THE_WAY = re.compile(
-    "(?:师从|师承|师事|从师|受教于|受业于|导师[为是系]?|跟随|追随|接替|接棒)[^，。；：\\n]{0,8}\\Z"
+    "(?:师从|师承|师事|从师|受教于|受业于|导师[为是系]?|跟随|追随|接替|接棒)[^，。；：\\n]{0,8}\\Z|"
+    "(?:(?:^|[，；（])(?:字|号)|谱名|原名|曾用名|笔名|又名|本名|学名|别名|化名|艺名|法名)[为是：]?\\Z"
 )
 _IN_TURN = re.compile("分别|依次")
 _MEETS = re.compile("(?:晋见|觐见|谒见|拜会|会见|接见)$")
@@ -303,9 +318,10 @@ class _Reader:
     def read(self, index: int, gap: str) -> None:
         """The next entity, and the words between it and the one before."""
         kind = _KINDS[self.entities[index].label]
-        if self.phrase.last == "P" and _BEGINS_VITA.match(gap):
+        if self.phrase.last == "P":
             last = self.phrase.people[-1]
-            if _LIFE_BEGINS.match(gap) or (last == self.named and not self.vita):
+            begins = _LIFE_BEGINS.match(gap) or (last == self.named and not self.vita and _BEGINS_VITA.match(gap))
+            if begins and last not in self.instead:
                 self.named, self.vita = last, True
         tail = self.brackets(gap)
         link = _link(tail, self.phrase.last, kind)
@@ -387,14 +403,14 @@ class _Reader:
         return False
 
     def are_alike(self, one: int, other: int) -> bool:
-        """Whether two organizations are of one kind, so that they may share a post: 甲大学、乙大学, and not 农会、乙大学."""
+        """Whether two organizations are of one kind, so that they may share a post: 甲大学、乙大学 or 市委、市政府, and not 农会、乙大学."""
         ends = {self.entities[one].text[-1:], self.entities[other].text[-1:]}
-        return len(ends) == 1 or ends <= set("学校")
+        return len(ends) == 1 or ends <= set("学校") or ends == set("委府")
 
     def line(self, index: int, kind: str, gap: str, *, is_said: bool) -> None:
         """Keep who may hold the posts of a line that names nobody, and whether this is one."""
         begins = _BEGINS_LINE.search(gap) is not None
-        if "\n\n" in gap:
+        if "\n\n" in gap and not _GOES_ON_VITA.search(gap):
             self.vita = False
         if "\n\n" in gap or is_said:
             self.first = ""
@@ -416,7 +432,8 @@ class _Reader:
         if self.phrase.last + kind == "TP":
             # 某院院长 on a line below a name, and after an empty line the next name.
             waits = any(post.organization is not None for post in self.phrase.posts)
-            return not ((is_parted or self.first == "P") and waits and self.bare and self.named is not None)
+            is_row = (is_parted or self.first == "P") and (self.bare or not self.phrase.below)
+            return not (is_row and waits and self.named is not None)
         return self.phrase.below or self.phrase.last == "O"
 
     def row(self, gap: str) -> None:
@@ -498,7 +515,8 @@ class _Reader:
             phrase.people = []  # 会长任 … : the title before was nobody's
         self.settle()
         if link is Link.GOES_ON:
-            phrase.people = phrase.people or self.sentence.subject
+            told_of = [self.named] if self.vita and self.named is not None else []
+            phrase.people = phrase.people or self.sentence.subject or told_of
         if link in (Link.GOES_ON, Link.HOLDS, Link.COMMA) and not _TOGETHER.fullmatch(gap):
             phrase.people = list(dict.fromkeys(self.instead.get(person, person) for person in phrase.people))
         phrase.left = _TO_LAST.get(link) if phrase.people else None
@@ -740,8 +758,8 @@ class _Reader:
             # A subject is followed by what it does (院长致辞), a post by the end of its line or, in a curriculum vitae, a sign.
             ends = (self.bare and _ENDS_LINE.match(self.followed)) or (self.vita and _ENDS_CLAUSE.match(self.followed))
             if self.named is not None and ends:
-                own = [post for post in posts if post.organization is not None or self.are_ranks([post])]
-                self.give([self.named], own)
+                told = posts[0].link is Link.GOES_ON or any(post.organization is not None for post in posts)
+                self.give([self.named], posts if told else [post for post in posts if self.are_ranks([post])])
         elif left is Link.HOLDS:
             self.sentence.taken = posts[-1].organization
             turns = _in_turn(posts) if phrase.in_turn else []
@@ -750,7 +768,12 @@ class _Reader:
                     self.give([person], post)
             else:
                 self.give(people, posts)
-        elif left is Link.JOIN and (bearers := self.untitled(people)) and not self.known_otherwise(bearers, posts):
+        elif (
+            left is Link.JOIN
+            and people[-1] not in self.at
+            and (bearers := self.untitled(people))
+            and not self.known_otherwise(bearers, posts)
+        ):
             self.give(bearers, posts)  # 甲、乙、丙教授
             self.bear(bearers, posts)
         else:

@@ -109,7 +109,11 @@ LINKS: tuple[tuple[Link, tuple[str, ...], str], ...] = (
     (Link.COMMA, ("P.", "T."), f"{_LIFE}，"),
     (Link.COLON, ("TP", "TO", "TT"), f"{_ENTRUSTS}\\n? *"),
     (Link.HOLDS, ("PT",), f"{_NAMED}?{_ETC}"),
-    (Link.HOLDS, ("PT",), f"(?!以及|及|和|与){_NOT_OF}[^。；]{{0,16}}{_TAKES}{_TO_TITLE}[^，。；：、]{{0,12}}"),
+    (
+        Link.HOLDS,
+        ("PT",),
+        f"(?!(?:以及|及|和|与){_TAKES}){_NOT_OF}[^。；]{{0,16}}{_TAKES}{_TO_TITLE}[^，。；：、]{{0,12}}",
+    ),
     (
         Link.HOLDS,
         ("PO",),
@@ -140,8 +144,10 @@ _BEGINS_VITA = re.compile(
     "(?:同志|先生|女士)?(?:简历|简介|[，：（]|于?(?:[0-9]|[一二〇零○三四五六七八九]){4}年[^，。；]{0,8}(?:出生|生于|诞生))"
 )
 _LIFE_BEGINS = re.compile(f"(?:同志|先生|女士)?(?:简历|简介|[：（，]{_LIVES}(?=[，。；）]))")
-_GOES_ON_VITA = re.compile(
-    "\\n\\n *(?:[12][0-9]{3}[年.]|[一二][〇零○一二三四五六七八九]{3}年|现[任兼为]|曾|历任|先后|兼任|同年|其间|抗日战争|解放战争|民国|清|[他她]于?[12][0-9]{3}年)[^\\n]*\\Z"
+_GOES_ON_VITA = re.compile(  # behind an empty line
+    "\\n\\n *(?:[12][0-9]{3}\\.|现[任兼为]|曾任|历任|先后|兼任|"
+    "(?:[他她]?于?(?:[12][0-9]{3}|[一二][〇零○一二三四五六七八九]{3})年|同年|其间|抗日战争|解放战争|民国|清[光宣同咸道])"
+    "[^\\n]*(?:任|当选|聘|晋升|进入|考[入取]|毕业|生于|参加工作|调[入到任]|转业|留校|[他她]从))[^\\n]*\\Z"
 )
 _ENDS_LINE = re.compile("；|（(?:其间|期间|[0-9]{4}[年.])|[》」”。；，]*(?:（[^（）\\n]*）)?[。； ]*(?:\\n|\\Z)")
 _ENDS_CLAUSE = re.compile("[》」” ]*(?:[，。；.（\\n]|\\Z|和|等[，。；])")
@@ -159,11 +165,15 @@ _AFTER_OURS = re.compile(f".*{_OURS}(?:{_MARKS}|{_WHEN})*")
 _AFTER_COMMA = re.compile(f".*(?:[，；由在]|受到?了?)(?:{_MARKS}|{_WHEN}|的)*|[^。；\\n]*(?:新任|现任|卸任|新当选的?)")
 _AFTER_OTHERS = re.compile(f".*{_TAKES}{_TO_TITLE}[^，。；：、]*[组团队班]")
 _AS_SUCH = re.compile("(?:作为|身为)\\Z")
+_MOVED = re.compile("[在于赴到至往入回调]\\Z")
+_TAKEN_UP = re.compile(f"[^，。；：]{{0,4}}{_TURNS}(?:{_MARKS}|{_WHEN})*")
+_TURN = re.compile(f"(?:.*[。；，\\n])?[^。；，\\n]{{0,16}}(?<!由){_TURNS}(?:{_MARKS}|{_WHEN}|{_BARE})*", re.DOTALL)
+_OF_ISSUER = re.compile(".*(?:任公司|(?:加入|进入|入职)本?(?:公司|集团).*)")  # whose report it is
 _STYLED = re.compile(_NAMED)
 _TOGETHER = re.compile(_ETC)  # 甲、乙2位教授
 # Before somebody of whom a curriculum vitae speaks by the way, and before another name: 王强，字自强，师从李明，现任某院院长.
 _BY_THE_WAY = re.compile(
-    "(?:师从|师承|师事|从师|受教于|受业于|导师[为是系]?|跟随|追随|接替|接棒)[^，。；：\\n]{0,8}\\Z|"
+    "(?:师从|师承|师事|从师|受教于|受业于|导师[为是系]?|跟随|追随|接替|接棒|代替|取代|(?:^|[，；])[经继])[^，。；：\\n]{0,8}\\Z|"
     "(?:(?:^|[，；（])(?:字|号)|谱名|原名|曾用名|笔名|又名|本名|学名|别名|化名|艺名|法名)[为是：]?\\Z"
 )
 _IN_TURN = re.compile("分别|依次")
@@ -182,6 +192,7 @@ _OF_ITSELF = re.compile(
     ".*(?:总统|总理|首相|国王|大使|行政长官|立法委员|议员|人大代表|大会代表|立委|体育署长)|机关党委(?:副|专职副)?书记|"
     "(?!.*副).{2,}[局处厅署站]长|大会.*主席"
 )
+_HEADS_PLACE = re.compile("[省市县区乡镇州旗]长\\Z")
 # What several are at once in one body.
 _SEVERAL = re.compile(
     ".*副(?:主任委员|主委|会长|理事长|主席|秘书长)|.*(?:(?<!主任)委员|理事|监事|董事|常委|顾问|专家|首席)"
@@ -199,7 +210,7 @@ _HEADS = tuple(
         ("台长", "[台团]", True),
         ("会长", "(?<![议员])会|[社盟]", True),
         *((f"{body}(?:长|主任)", body, True) for body in "院馆所局处科系社园厂站厅庭"),
-        ("理事长|秘书长|总干事|理事主席", "[会社盟]", False),
+        ("理事长|秘书长|总干事|理事主席", "(?<!监事)会|[社盟]", False),
         ("议长", "议会", False),
         ("董事长|总经理", "公司|集团|银行|基金会", False),
     )
@@ -221,7 +232,14 @@ def _heads(title: str, body: str) -> bool | None:
 _OFFICERS = re.compile("党委(?:常务)?副?书记|纪委书记|党总支副?书记|工会主席|总会计师|总药师|总工程师")
 _CHIEFS = re.compile("院长|校长|董事长|总经理|党委书记")
 _DEPUTY = re.compile("^(?:常务|第一|专职|执行)?副")
+# Where somebody learnt holds none of their posts: 毕业于甲大学，任某职; 在甲大学获博士学位.
+_STUDIES = re.compile("(?:毕业于|考[入取上]|就读于?|进修于|入读|肄业于|留学)\\Z")
+_STUDIED = re.compile(
+    "[^，。；]{0,6}(?:学习(?!贯彻|班|会)|进修|攻读|毕业(?!生|典礼)|就读|留学|求学|[硕博学]士学位|研修(?!班)|博士后|访问学者)"
+)
+_SCHOOL = re.compile(".*(?:大学|学院|学校|系|专业|党校|[中小]学|研究院|研究所|科学院)")
 _VISITS = re.compile("(?:[到赴]|走进|莅临|前往|来到|抵达|走访|访问|拜访|参观|考察)\\Z")
+_PLACE_OF = re.compile("(?:中共)?(.*[省市县区州盟旗镇乡])(?:委|委员会|(?:人民)?政府)")
 _AT = re.compile("[在于假赴到]\\Z")  # before a venue
 _MOST_POSTS = 16  # of one person in a row; bounds the work on wrongly predicted entities
 _MOST_LISTED = 2  # organizations before the last that share a post; a longer list is one of those who came
@@ -260,6 +278,8 @@ class _Phrase:
     also: tuple[int, ...] = ()  # those listed before it
     venue: bool = False  # it is where something takes place
     visited: bool = False  # somebody comes there
+    learnt: bool = False  # somebody studies there
+    moved: bool = False  # 到, 在 or the like stands before it
     is_line: bool = False  # a name, a colon, and what may be the post
     is_column: bool = False  # nothing but space stands before it
     of_person: bool = False  # it stands behind a person: 王强，某某医院
@@ -302,6 +322,7 @@ class _Reader:
         self.first = ""  # what the lines since words or an empty line began with; PP: with one name behind another
         self.named: int | None = None  # the person with whom a line began last
         self.vita = False  # their curriculum vitae goes on
+        self.speaks = False  # or it is they who speak: 王强：我当过会长
         self.followed = ""  # the words behind the title read last
         self.receives = False  # the last persons are given something
         self.told_of: int | None = None  # who is told of where another comes by the way
@@ -319,10 +340,11 @@ class _Reader:
         """The next entity, and the words between it and the one before."""
         kind = _KINDS[self.entities[index].label]
         if self.phrase.last == "P":
-            last = self.phrase.people[-1]
+            last = self.instead.get(self.phrase.people[-1], self.phrase.people[-1])
             begins = _LIFE_BEGINS.match(gap) or (last == self.named and not self.vita and _BEGINS_VITA.match(gap))
             if begins and last not in self.instead:
                 self.named, self.vita = last, True
+                self.speaks = gap.startswith("：") and _LIFE_BEGINS.match(gap) is None
         tail = self.brackets(gap)
         link = _link(tail, self.phrase.last, kind)
         if "（" in gap and gap.endswith("（" + tail) and link is Link.JOIN and self.phrase.last == "P":
@@ -345,7 +367,11 @@ class _Reader:
                 organization=before_it.organization,
                 venue=before_it.venue,
                 visited=before_it.visited,
+                learnt=before_it.learnt,
+                moved=before_it.moved,
             )
+        if "后者" in gap and self.phrase.people:
+            self.instead.pop(self.phrase.people[-1], None)
         if _BY_THE_WAY.search(tail):
             self.told_of = next(iter(self.sentence.subject), self.named if self.vita else None)
         elif link in (Link.WORDS, Link.STOP):
@@ -358,12 +384,16 @@ class _Reader:
         beside, before, also, near = None, phrase.organization, phrase.also, link
         if before is not None:
             heads = phrase.link is not Link.JOIN and not phrase.of_person
-            if link is Link.JOIN or (link is Link.LINE and kind == "T" and heads):
+            # 到某厂任技术员
+            taken_up = phrase.moved and kind == "T" and link is Link.GOES_ON and _TAKEN_UP.fullmatch(tail)
+            if link is Link.JOIN or (link is Link.LINE and kind == "T" and heads) or taken_up:
                 beside = before
             elif phrase.link is not Link.JOIN:
                 if phrase.visited:
                     self.sentence.visited = before
-                if not phrase.venue or self.sentence.free is None:
+                if (phrase.learnt or _STUDIED.match(gap)) and "留校" not in gap:
+                    self.sentence.free = None
+                elif not phrase.venue or self.sentence.free is None:
                     self.sentence.free, self.sentence.is_venue = before, phrase.venue
             if link in (Link.JOIN, Link.LIST) or (link is Link.LINE and not phrase.of_person):
                 link = phrase.link or link
@@ -373,6 +403,10 @@ class _Reader:
         if kind == "O":
             self.sentence.named = (*self.sentence.named[1 - _MOST_POSTS :], index)
             phrase.venue = _AT.search(tail) is not None
+            phrase.learnt = (
+                _STUDIES.search(tail) is not None and _SCHOOL.fullmatch(self.entities[index].text) is not None
+            )
+            phrase.moved = _MOVED.search(tail) is not None
             phrase.visited = _VISITS.search(tail) is not None
             phrase.organization, phrase.link = index, link if phrase.last else None
             phrase.is_column = not tail.strip()
@@ -405,7 +439,12 @@ class _Reader:
     def are_alike(self, one: int, other: int) -> bool:
         """Whether two organizations are of one kind, so that they may share a post: 甲大学、乙大学 or 市委、市政府, and not 农会、乙大学."""
         ends = {self.entities[one].text[-1:], self.entities[other].text[-1:]}
-        return len(ends) == 1 or ends <= set("学校") or ends == set("委府")
+        return len(ends) == 1 or ends <= set("学校") or self.are_of_one_place(one, other)
+
+    def are_of_one_place(self, one: int, other: int) -> bool:
+        """Whether these are the party's committee and the government of one place: 市委、市政府."""
+        places = [_PLACE_OF.fullmatch(self.entities[body].text) for body in (one, other)]
+        return all(places) and len({place[1] for place in places if place}) == 1
 
     def line(self, index: int, kind: str, gap: str, *, is_said: bool) -> None:
         """Keep who may hold the posts of a line that names nobody, and whether this is one."""
@@ -432,7 +471,7 @@ class _Reader:
         if self.phrase.last + kind == "TP":
             # 某院院长 on a line below a name, and after an empty line the next name.
             waits = any(post.organization is not None for post in self.phrase.posts)
-            is_row = (is_parted or self.first == "P") and (self.bare or not self.phrase.below)
+            is_row = (is_parted and self.bare) or (self.first == "P" and (self.bare or not self.phrase.below))
             return not (is_row and waits and self.named is not None)
         return self.phrase.below or self.phrase.last == "O"
 
@@ -501,8 +540,13 @@ class _Reader:
 
     def title(self, index: int, link: Link, organization: int | None, gap: str, also: tuple[int, ...]) -> None:
         phrase, name = self.phrase, self.entities[index].text
-        also = tuple(body for body in also if _heads(name, self.entities[body].text) is not False)
+        heads_place = _OF_ITSELF.fullmatch(name) or _HEADS_PLACE.search(name)
+        also = () if heads_place else tuple(b for b in also if _heads(name, self.entities[b].text) is not False)
+        if link in (Link.STOP, Link.WORDS) and self.is_told_of() and _TURN.fullmatch(gap):
+            link = Link.GOES_ON  # 1970年任副厂长
         is_object = phrase.met and link is Link.COMMA
+        if link is Link.COMMA and phrase.left is Link.JOIN and not self.outer:
+            is_object = phrase.people[-1] in self.instead  # 师从李明院士，现任某院院长
         if link is Link.COLON and phrase.left is Link.JOIN:
             link = Link.GOES_ON  # 王强教授为会长
         if phrase.posts and link in _CHAINS and not is_object and len(phrase.posts) < _MOST_POSTS:
@@ -513,17 +557,23 @@ class _Reader:
             return
         if link is Link.GOES_ON and phrase.posts and phrase.left is None:
             phrase.people = []  # 会长任 … : the title before was nobody's
+        is_nobodys = bool(phrase.posts) and phrase.left is None and "，" not in gap
         self.settle()
         if link is Link.GOES_ON:
-            told_of = [self.named] if self.vita and self.named is not None else []
-            phrase.people = phrase.people or self.sentence.subject or told_of
-        if link in (Link.GOES_ON, Link.HOLDS, Link.COMMA) and not _TOGETHER.fullmatch(gap):
+            phrase.people = phrase.people or self.sentence.subject
+            if not phrase.people and self.is_told_of() and not is_nobodys:
+                phrase.people = [self.named] if self.named is not None else []
+        if link in (Link.GOES_ON, Link.HOLDS, Link.COMMA) and not self.outer and not _TOGETHER.fullmatch(gap):
             phrase.people = list(dict.fromkeys(self.instead.get(person, person) for person in phrase.people))
         phrase.left = _TO_LAST.get(link) if phrase.people else None
         if organization is None:
             organization = self.inherited(index, link, gap)
         phrase.posts = [_Post(index, organization, link, also)]
         phrase.met = _MEETS.search(gap) is not None
+
+    def is_told_of(self) -> bool:
+        """Whether a curriculum vitae goes on, in words of others."""
+        return self.vita and not self.speaks and self.named is not None
 
     def handed_on(self, title: str, link: Link, gap: str) -> int | None:
         """The organization of the titles that wait, for one that waits with them."""
@@ -651,6 +701,8 @@ class _Reader:
         if phrase.people[-1:] and phrase.people[-1] in self.at and (phrase.left is Link.COMMA or self.outer):
             return self.at[phrase.people[-1]]  # 某大学王强，教授; 某大学王强（教授）
         bare = _AFTER_BARE.fullmatch(gap)
+        if link is Link.GOES_ON and _OF_ISSUER.fullmatch(gap):
+            return None
         if phrase.left is Link.HOLDS:
             if bare is None and _AFTER_OTHERS.fullmatch(gap):
                 sentence.taken = sentence.free = None  # 担任考评组组长: from here on that group is meant
@@ -758,7 +810,7 @@ class _Reader:
             # A subject is followed by what it does (院长致辞), a post by the end of its line or, in a curriculum vitae, a sign.
             ends = (self.bare and _ENDS_LINE.match(self.followed)) or (self.vita and _ENDS_CLAUSE.match(self.followed))
             if self.named is not None and ends:
-                told = posts[0].link is Link.GOES_ON or any(post.organization is not None for post in posts)
+                told = any(post.organization is not None for post in posts)
                 self.give([self.named], posts if told else [post for post in posts if self.are_ranks([post])])
         elif left is Link.HOLDS:
             self.sentence.taken = posts[-1].organization

@@ -144,6 +144,7 @@ _BEGINS_VITA = re.compile(
     "(?:同志|先生|女士)?(?:简历|简介|[，：（]|于?(?:[0-9]|[一二〇零○三四五六七八九]){4}年[^，。；]{0,8}(?:出生|生于|诞生))"
 )
 _LIFE_BEGINS = re.compile(f"(?:同志|先生|女士)?(?:简历|简介|[：（，]{_LIVES}(?=[，。；）]))")
+_PARAGRAPH = 300  # characters; what a longer paragraph without a name is about is not asked
 _GOES_ON_VITA = re.compile(  # behind an empty line
     "\\n\\n *(?:[12][0-9]{3}\\.|现[任兼为]|曾任|历任|先后|兼任|"
     "(?:[他她]?于?(?:[12][0-9]{3}|[一二][〇零○一二三四五六七八九]{3})年|同年|其间|抗日战争|解放战争|民国|清[光宣同咸道])"
@@ -449,7 +450,7 @@ class _Reader:
     def line(self, index: int, kind: str, gap: str, *, is_said: bool) -> None:
         """Keep who may hold the posts of a line that names nobody, and whether this is one."""
         begins = _BEGINS_LINE.search(gap) is not None
-        if "\n\n" in gap and not _GOES_ON_VITA.search(gap):
+        if "\n\n" in gap and not _GOES_ON_VITA.search(gap[-_PARAGRAPH:]):
             self.vita = False
         if "\n\n" in gap or is_said:
             self.first = ""

@@ -51,7 +51,10 @@ _WHEN = (
 # A bare noun before a title stands for an organization that the sentence may have named in full.
 _BARE = "(?:集团|学院|医院|研究院|中心|联合社|联盟|协会|学会|大会|专委会|分会|委员会|基金会|公司|理事会|所|会)"
 # Words that point at a body which the guidelines do not count as named.
-_OURS = "(?:我校|我院|学校|校区|校|该校|我省|我市|我县|本(?:校|院|会|省|市|县|系|所|科室?|教研室|研究所|中心|单位|部门|公司|集团)|全国|[东西南北中]区)"
+_OURS = (
+    "(?:我校|我院|学校|校区|校|该校|我省|我市|我县|全国|[东西南北中]区|"
+    "本(?:校|院|会|省|市|县|系|所|科室?|教研室|研究所|中心|单位|部门|公司|集团))"
+)
 _TO_TITLE = f"(?:{_MARKS}|{_WHEN}|该|{_BARE}|{_OURS}|的)*"
 _NAMED = "(?:同志|先生|女士|小姐|老师|大夫|医生|神父|夫妇|伉俪)"  # after a name
 # Descriptions before a name that are no titles.
@@ -155,7 +158,10 @@ _ENDS_CLAUSE = re.compile("[》」” ]*(?:[，。；.（\\n]|\\Z|和|等[，。
 _ENDS_POST = re.compile("[，、；。（\\n ]|\\Z")
 _BEGINS_LINE = re.compile(
     "\\n[ 0-9一二三四五六七八九十（）年月至今.\\-—–~、：【】《·▪●•]*"
-    "(?:现任|曾任|历任|兼任|[^ \\n，。：】]{0,4}(?:简介|介绍)[】：]+|(?:姓 *名|主讲人|报告人|讲者|职 *务|职 *称|单 *位|(?:行政|现任|学术|社会|主要)(?:职务|兼职|任职)|导师类别|(?:所在|工作|任职)单位)：)?《?\\Z"
+    "(?:现任|曾任|历任|兼任|[^ \\n，。：】]{0,4}(?:简介|介绍)[】：]+|"
+    # The fields of a form.
+    "(?:姓 *名|主讲人|报告人|讲者|职 *务|职 *称|单 *位|导师类别|"
+    "(?:行政|现任|学术|社会|主要)(?:职务|兼职|任职)|(?:所在|工作|任职)单位)：)?《?\\Z"
 )
 _NEXT_ROW = re.compile("\\n *[0-9]{1,4}[.、．)）]? *\\Z")  # of a table, or of a numbered list
 _STOP = re.compile("[。！？!?]|\\n[ \\n]*\\n|(?:^|[^A-Za-z0-9.])\\.(?![A-Za-z0-9. ])")
@@ -172,6 +178,7 @@ _TURN = re.compile(f"(?:.*[。；，\\n])?[^。；，\\n]{{0,16}}(?<!由){_TURNS
 _OF_ISSUER = re.compile(".*(?:任公司|(?:加入|进入|入职)本?(?:公司|集团).*)")  # whose report it is
 _STYLED = re.compile(_NAMED)
 _TOGETHER = re.compile(_ETC)  # 甲、乙2位教授
+
 # Before somebody of whom a curriculum vitae speaks by the way, and before another name: 王强，字自强，师从李明，现任某院院长.
 _BY_THE_WAY = re.compile(
     "(?:师从|师承|师事|从师|受教于|受业于|导师[为是系]?|跟随|追随|接替|接棒|代替|取代|(?:^|[，；])[经继])[^，。；：\\n]{0,8}\\Z|"
@@ -182,9 +189,8 @@ _MEETS = re.compile("(?:晋见|觐见|谒见|拜会|会见|接见)$")
 _FOR = re.compile("(?:.*[^选聘成作推任升举荐评])?为[^，、]*")
 _LETTER = re.compile(_CONFERS_ON)
 _RECEIVES = re.compile("(?:[为向给]|予)[^，。；]{0,8}\\Z")
-_GIVES = re.compile(
-    "(?:同志|等[^，。；]{0,8})?(?:颁|授|揭|佩戴|献|送|发(?![言布表现展起出]))"
-)  # behind the one to whom it is
+# Behind the one to whom something is given.
+_GIVES = re.compile("(?:同志|等[^，。；]{0,8})?(?:颁|授|揭|佩戴|献|送|发(?![言布表现展起出]))")
 _ENDS_OF_CLAUSE = re.compile("[，。；\\n]")
 _GROUP = re.compile(f"(?:共|各)?(?:{_NUMBER})[名人位]")  # ，常委21名: the title counts, it is nobody's
 # Offices that name their own place or body; what the sentence names before them is not where they are held.
@@ -385,9 +391,8 @@ class _Reader:
         beside, before, also, near = None, phrase.organization, phrase.also, link
         if before is not None:
             heads = phrase.link is not Link.JOIN and not phrase.of_person
-            # 到某厂任技术员
-            taken_up = phrase.moved and kind == "T" and link is Link.GOES_ON and _TAKEN_UP.fullmatch(tail)
-            if link is Link.JOIN or (link is Link.LINE and kind == "T" and heads) or taken_up:
+            taken_up = phrase.moved and link is Link.GOES_ON and _TAKEN_UP.fullmatch(tail)  # 到某厂任技术员
+            if link is Link.JOIN or (kind == "T" and ((link is Link.LINE and heads) or taken_up)):
                 beside = before
             elif phrase.link is not Link.JOIN:
                 if phrase.visited:
@@ -438,7 +443,7 @@ class _Reader:
         return False
 
     def are_alike(self, one: int, other: int) -> bool:
-        """Whether two organizations are of one kind, so that they may share a post: 甲大学、乙大学 or 市委、市政府, and not 农会、乙大学."""
+        """Whether two organizations may share a post: 甲大学、乙大学 or 市委、市政府, and not 农会、乙大学."""
         ends = {self.entities[one].text[-1:], self.entities[other].text[-1:]}
         return len(ends) == 1 or ends <= set("学校") or self.are_of_one_place(one, other)
 
@@ -547,7 +552,7 @@ class _Reader:
             link = Link.GOES_ON  # 1970年任副厂长
         is_object = phrase.met and link is Link.COMMA
         if link is Link.COMMA and phrase.left is Link.JOIN and not self.outer:
-            is_object = phrase.people[-1] in self.instead  # 师从李明院士，现任某院院长
+            is_object = is_object or phrase.people[-1] in self.instead  # 师从李明院士，现任某院院长
         if link is Link.COLON and phrase.left is Link.JOIN:
             link = Link.GOES_ON  # 王强教授为会长
         if phrase.posts and link in _CHAINS and not is_object and len(phrase.posts) < _MOST_POSTS:

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from renshi import Document, Extractor, ExtractorError, Failure, Record
 from renshi.cli import app
-from renshi.extractor import _check_numbers, report
+from renshi.extractor import _check_numbers, report, without_strays
 from renshi.model import Model
 from renshi.records import Entity, Role, Roster
 from renshi.text import normalize
@@ -196,6 +196,12 @@ def test_by_default_the_unsure_is_left_out_unless_a_role_rests_on_it() -> None:
     assert new_roles == roles
     assert new_rosters == [Roster(3, 12, 0)]
     assert report(entities, [], [], 0.0) == (entities, [], [])
+
+
+def test_an_unsure_character_says_nothing_of_the_persons_beside_it() -> None:
+    words = [("大", "TITLE", 0.4), ("主教", "TITLE", 0.4), ("韦", "PER", 0.4), ("县", "ORG", 0.5)]
+    entities = [Entity(0, len(text), text, label, score) for text, label, score in words]
+    assert [entity.text for entity in without_strays(entities, 0.5)] == ["主教", "韦", "县"]
 
 
 def test_nonsense_is_refused(tiny_model: Path) -> None:

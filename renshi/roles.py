@@ -238,6 +238,9 @@ def _heads(title: str, body: str) -> bool | None:
 # Officers beside a chief: 院长王强讲话，党委书记李明主持会议.
 _OFFICERS = re.compile("党委(?:常务)?副?书记|纪委书记|党总支副?书记|工会主席|总会计师|总药师|总工程师")
 _CHIEFS = re.compile("院长|校长|董事长|总经理|党委书记")
+_OF_A_PART = re.compile(
+    "副?(?:[科处室系所股]长|(?:科|系|室|教研室)主任)"
+)  # a body has parts, and these have such heads
 _DEPUTY = re.compile("^(?:常务|第一|专职|执行)?副")
 # Where somebody learnt holds none of their posts: 毕业于甲大学，任某职; 在甲大学获博士学位.
 _STUDIES = re.compile("(?:毕业于|考[入取上]|就读于?|进修于|入读|肄业于|留学)\\Z")
@@ -590,8 +593,10 @@ class _Reader:
         if before is None:
             return None
         body = self.entities[before].text
-        if link is Link.COMMA and phrase.left is Link.HOLDS and _heads(title, body) is False:
-            return None  # 院长王强当选某会会长，副院长李明…: whoever comes has a post of another body
+        if phrase.left is Link.HOLDS and _heads(title, body) is False and not _OF_A_PART.fullmatch(title):
+            return (
+                None  # 院长王强当选某会会长，副院长李明…: whoever comes has a post of another body; 任内科主任、副院长
+            )
         return before if bare is None or body.endswith(bare[1]) else None
 
     def beyond_rank(self, title: str) -> int | None:

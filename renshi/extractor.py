@@ -291,10 +291,10 @@ class Extractor:
         entities = merge_spans(text, spans, self.labels)
         if seen:
             entities = find_repeats(text, entities, Evidence.join(seen))
-        if self.min_score is None:
-            entities = without_strays(entities, self.model.calibration.min_score) if self.reads_pages else entities
-        else:
+        if self.min_score is not None:
             entities = [entity for entity in entities if entity.score >= self.min_score]
+        elif self.reads_pages:
+            entities = without_strays(entities, self.model.calibration.min_score)
         roles, rosters = find_roles(text, entities)
         events = document_event_types(text, entities)
         if self.min_score is None:

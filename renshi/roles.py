@@ -173,6 +173,7 @@ _AFTER_COMMA = re.compile(f".*(?:[，；由在]|受到?了?)(?:{_MARKS}|{_WHEN}|
 _AFTER_OTHERS = re.compile(f".*{_TAKES}{_TO_TITLE}[^，。；：、]*[组团队班]")
 _AS_SUCH = re.compile("(?:作为|身为)\\Z")
 _MOVED = re.compile("[在于赴到至往入回调]\\Z")
+# 到某厂任技术员: the body is where the post is held.
 _TAKEN_UP = re.compile(f"[^，。；：]{{0,4}}{_TURNS}(?:{_MARKS}|{_WHEN})*")
 _TURN = re.compile(f"(?:.*[。；，\\n])?[^。；，\\n]{{0,16}}(?<!由){_TURNS}(?:{_MARKS}|{_WHEN}|{_BARE})*", re.DOTALL)
 _OF_ISSUER = re.compile(".*(?:任公司|(?:加入|进入|入职)本?(?:公司|集团).*)")  # whose report it is
@@ -247,7 +248,7 @@ _STUDIES = re.compile("(?:毕业于|考[入取上]|就读于?|进修于|入读|�
 _STUDIED = re.compile(
     "[^，。；]{0,6}(?:学习(?!贯彻|班|会)|进修|攻读|毕业(?!生|典礼)|就读|留学|求学|[硕博学]士学位|研修(?!班)|博士后|访问学者)"
 )
-_SCHOOL = re.compile(".*(?:大学|学院|学校|系|专业|党校|[中小]学|研究院|研究所|科学院)")
+_SCHOOL = re.compile(f"{_CONFERS.pattern}|.*(?:专业|[中小]学)")
 _VISITS = re.compile("(?:[到赴]|走进|莅临|前往|来到|抵达|走访|访问|拜访|参观|考察)\\Z")
 _PLACE_OF = re.compile("(?:中共)?(.*[省市县区州盟旗镇乡])(?:委|委员会|(?:人民)?政府)")
 _AT = re.compile("[在于假赴到]\\Z")  # before a venue
@@ -286,10 +287,7 @@ class _Phrase:
     organization: int | None = None
     link: Link | None = None  # from what stood before the organization
     also: tuple[int, ...] = ()  # those listed before it
-    venue: bool = False  # it is where something takes place
-    visited: bool = False  # somebody comes there
-    learnt: bool = False  # somebody studies there
-    moved: bool = False  # 到, 在 or the like stands before it
+    before: str = ""  # the words that stand before it, which tell a venue from a body that one visits or learns at
     is_line: bool = False  # a name, a colon, and what may be the post
     is_column: bool = False  # nothing but space stands before it
     of_person: bool = False  # it stands behind a person: 王强，某某医院
@@ -351,10 +349,11 @@ class _Reader:
         kind = _KINDS[self.entities[index].label]
         if self.phrase.last == "P":
             last = self.instead.get(self.phrase.people[-1], self.phrase.people[-1])
-            begins = _LIFE_BEGINS.match(gap) or (last == self.named and not self.vita and _BEGINS_VITA.match(gap))
+            is_life = _LIFE_BEGINS.match(gap) is not None
+            begins = is_life or (last == self.named and not self.vita and _BEGINS_VITA.match(gap))
             if begins and last not in self.instead:
                 self.named, self.vita = last, True
-                self.speaks = gap.startswith("：") and _LIFE_BEGINS.match(gap) is None
+                self.speaks = gap.startswith("：") and not is_life
         tail = self.brackets(gap)
         link = _link(tail, self.phrase.last, kind)
         if "（" in gap and gap.endswith("（" + tail) and link is Link.JOIN and self.phrase.last == "P":
@@ -375,10 +374,7 @@ class _Reader:
             self.phrase = _Phrase(
                 before_it.last,
                 organization=before_it.organization,
-                venue=before_it.venue,
-                visited=before_it.visited,
-                learnt=before_it.learnt,
-                moved=before_it.moved,
+                before=before_it.before,
             )
         if "后者" in gap and self.phrase.people:
             self.instead.pop(self.phrase.people[-1], None)
@@ -394,16 +390,11 @@ class _Reader:
         beside, before, also, near = None, phrase.organization, phrase.also, link
         if before is not None:
             heads = phrase.link is not Link.JOIN and not phrase.of_person
-            taken_up = phrase.moved and link is Link.GOES_ON and _TAKEN_UP.fullmatch(tail)  # 到某厂任技术员
-            if link is Link.JOIN or (kind == "T" and ((link is Link.LINE and heads) or taken_up)):
+            is_taken_up = link is Link.GOES_ON and _TAKEN_UP.fullmatch(tail) and _MOVED.search(phrase.before)
+            if link is Link.JOIN or (kind == "T" and ((link is Link.LINE and heads) or is_taken_up)):
                 beside = before
             elif phrase.link is not Link.JOIN:
-                if phrase.visited:
-                    self.sentence.visited = before
-                if (phrase.learnt or _STUDIED.match(gap)) and "留校" not in gap:
-                    self.sentence.free = None
-                elif not phrase.venue or self.sentence.free is None:
-                    self.sentence.free, self.sentence.is_venue = before, phrase.venue
+                self.pass_by(before, gap)
             if link in (Link.JOIN, Link.LIST) or (link is Link.LINE and not phrase.of_person):
                 link = phrase.link or link
         phrase.organization, phrase.link, phrase.also = None, None, ()
@@ -411,12 +402,7 @@ class _Reader:
             phrase.as_such = True
         if kind == "O":
             self.sentence.named = (*self.sentence.named[1 - _MOST_POSTS :], index)
-            phrase.venue = _AT.search(tail) is not None
-            phrase.learnt = (
-                _STUDIES.search(tail) is not None and _SCHOOL.fullmatch(self.entities[index].text) is not None
-            )
-            phrase.moved = _MOVED.search(tail) is not None
-            phrase.visited = _VISITS.search(tail) is not None
+            phrase.before = tail[-_LONGEST_LINK:]
             phrase.organization, phrase.link = index, link if phrase.last else None
             phrase.is_column = not tail.strip()
             phrase.of_person = phrase.last == "P" and link in (Link.COMMA, Link.JOIN)
@@ -433,6 +419,18 @@ class _Reader:
         else:
             self.person(index, link, beside, tail)
         phrase.last = kind
+
+    def pass_by(self, organization: int, gap: str) -> None:
+        """Keep an organization that no title and no person follows at once, for the posts to come; `gap` stands behind it."""
+        sentence, before = self.sentence, self.phrase.before
+        if _VISITS.search(before):
+            sentence.visited = organization
+        is_venue = _AT.search(before) is not None
+        is_school = _STUDIES.search(before) and _SCHOOL.fullmatch(self.entities[organization].text)
+        if (is_school or _STUDIED.match(gap)) and "留校" not in gap:
+            sentence.free = None
+        elif not is_venue or sentence.free is None:
+            sentence.free, sentence.is_venue = organization, is_venue
 
     def is_given(self, index: int) -> bool:
         """Whether the clause that goes on with this entity gives somebody something."""
@@ -553,9 +551,9 @@ class _Reader:
         also = () if heads_place else tuple(b for b in also if _heads(name, self.entities[b].text) is not False)
         if link in (Link.STOP, Link.WORDS) and self.is_told_of() and _TURN.fullmatch(gap):
             link = Link.GOES_ON  # 1970年任副厂长
-        is_object = phrase.met and link is Link.COMMA
-        if link is Link.COMMA and phrase.left is Link.JOIN and not self.outer:
-            is_object = is_object or phrase.people[-1] in self.instead  # 师从李明院士，现任某院院长
+        # 师从李明院士，现任某院院长
+        is_others = phrase.left is Link.JOIN and not self.outer and phrase.people[-1] in self.instead
+        is_object = link is Link.COMMA and (phrase.met or is_others)
         if link is Link.COLON and phrase.left is Link.JOIN:
             link = Link.GOES_ON  # 王强教授为会长
         if phrase.posts and link in _CHAINS and not is_object and len(phrase.posts) < _MOST_POSTS:
@@ -594,9 +592,8 @@ class _Reader:
             return None
         body = self.entities[before].text
         if phrase.left is Link.HOLDS and _heads(title, body) is False and not _OF_A_PART.fullmatch(title):
-            return (
-                None  # 院长王强当选某会会长，副院长李明…: whoever comes has a post of another body; 任内科主任、副院长
-            )
+            # 院长王强当选某会会长，副院长李明…: whoever comes has a post of another body; 任内科主任、副院长
+            return None
         return before if bare is None or body.endswith(bare[1]) else None
 
     def beyond_rank(self, title: str) -> int | None:

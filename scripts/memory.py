@@ -1,6 +1,7 @@
 """Peak memory of `renshi extract INPUT -o FOLDER/`, from ten thousand documents to a million: is it flat?
 
-    python scripts/memory.py [--documents 10000 100000 1000000] [--long 10000 100000] [--files 10000 100000] [--json FILE]
+    python scripts/memory.py [--documents 10000 100000 1000000] [--long 10000 100000] [--files 10000 100000]
+                             [--dtype float32] [--json FILE]
 
 The network is tiny (two layers of 32, random weights, hardly an entity), so that what is measured is the pipeline: reading,
 normalizing, batches, records, writing. The shipped network adds its own weights and activations, which do not grow with the
@@ -87,24 +88,11 @@ def write_files(texts: Iterable[str], folder: Path) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def measure(source: Path, model: Path, out: Path) -> dict[str, Any]:
+def measure(source: Path, model: Path, dtype: str, out: Path) -> dict[str, Any]:
     """One run: documents, seconds, and the peak of its resident memory in MB."""
-    command = [
-        sys.executable,
-        "-m",
-        "renshi",
-        "extract",
-        source,
-        "-m",
-        model,
-        "-o",
-        f"{out}/",
-        "-q",
-        "--dtype",
-        "float32",
-    ]
+    renshi = [sys.executable, "-m", "renshi", "extract"]
     started = time.monotonic()
-    process = subprocess.Popen(list(map(str, command)))
+    process = subprocess.Popen([*renshi, source, "-m", model, "-o", f"{out}/", "-q", "--dtype", dtype])
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"renshi ended with status {os.waitstatus_to_exitcode(status)}")
@@ -126,6 +114,7 @@ def main() -> None:
     parser.add_argument("--documents", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--long", type=int, nargs="*", default=[10_000, 100_000], help="real-length documents")
     parser.add_argument("--files", type=int, nargs="*", default=[10_000, 100_000])
+    parser.add_argument("--dtype", default="float32", help="as for renshi extract; default: float32")
     parser.add_argument("--json", type=Path, help="results are added to this file, one by one")
     parser.add_argument("--folder", type=Path, help="where the inputs go; default: the system's temporary folder")
     arguments = parser.parse_args()
@@ -134,9 +123,9 @@ def main() -> None:
     found: dict[str, Any] = {}
 
     def add(series: str, source: Path, model: Path) -> None:
-        found.setdefault(series, []).append(measure(source, model, source.parent / "out"))
+        found.setdefault(series, []).append(measure(source, model, arguments.dtype, source.parent / "out"))
         if arguments.json:
-            save(arguments.json, found, round(len(text) / len(pages)))
+            save(arguments.json, found, arguments.dtype, round(len(text) / len(pages)))
 
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
@@ -156,12 +145,12 @@ def main() -> None:
         print(f"{series}: the highest peak is {max(peaks) / min(peaks) - 1:+.1%} of the lowest")
 
 
-def save(path: Path, found: dict[str, Any], page_characters: int) -> None:
+def save(path: Path, found: dict[str, Any], dtype: str, page_characters: int) -> None:
     """After each run, so that of hours that are broken off what was measured stays; other series of the file stay too."""
     before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     conditions = {
         "processors": os.cpu_count(), "threads": torch.get_num_threads(), "machine": platform.machine(),
-        "page_characters": page_characters, "versions": versions(),
+        "dtype": dtype, "page_characters": page_characters, "versions": versions(),
     }  # fmt: skip
     content = {**before, **found, "conditions": conditions}
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

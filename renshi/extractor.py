@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from renshi.batches import make_batches
+from renshi.borders import pair_marks
 from renshi.decode import decode, doubt, first_tokens
 from renshi.encode import Encoded, Encoder
 from renshi.events import document_event_types
@@ -289,6 +290,8 @@ class Extractor:
     def _finish(self, item: _Prepared, spans: list[tuple[int, int, int, float]], seen: list[Evidence]) -> Record:
         text = item.normalized.text
         entities = merge_spans(text, spans, self.labels)
+        if self.reads_pages:
+            entities = pair_marks(text, entities)
         if seen:
             entities = find_repeats(text, entities, Evidence.join(seen))
         if self.min_score is not None:

@@ -253,7 +253,8 @@ def reading() -> str:
     rows = [f"| | {' | '.join(f'`{name}`' for name in sets)} |", "| --- |" + " ---: |" * len(sets)]
     rows.append(_row("the network alone", (f"{report['none']['f1']:.4f}" for report in reports)))
     # "line_feeds" is left out: the model in the package has a token for them and is not told.
-    for part, name in {"single_characters": "single characters", "repeats": "names elsewhere"}.items():
+    parts = {"single_characters": "single characters", "marks": "pairs of marks", "repeats": "names elsewhere"}
+    for part, name in parts.items():
         found = [report["without"][part] for report in reports]
         cells = (f"{row['f1']:.4f} ({row['p']:.3f})" for row in found)
         rows.append(_row(f'without {name} (p of "better with it")', cells))

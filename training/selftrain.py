@@ -38,6 +38,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from renshi.borders import pair_marks
 from renshi.extractor import Extractor
 from renshi.labels import LABELS
 from renshi.merge import merge_spans
@@ -150,7 +151,7 @@ class Teacher(Extractor):
                 probability = np.zeros((len(item.normalized.text), len(self.labels)), dtype=np.float32)
                 for part in seen:
                     _place(probability, part)
-                entities = merge_spans(item.normalized.text, spans, self.labels)
+                entities = pair_marks(item.normalized.text, merge_spans(item.normalized.text, spans, self.labels))
                 yield Opinion(item.document.id, item.normalized, entities, probability)
 
     def _token_probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.floating]:

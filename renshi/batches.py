@@ -18,8 +18,7 @@ def make_batches(lengths: Sequence[int], budget: int, *, padded: bool = True) ->
     """
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     left, at = sum(lengths), 0
-    longest = lengths[order[0]] if order else 0
-    batches = ceil(left / max(budget - longest / 2, budget / 2))
+    batches = ceil(left / max(budget - max(lengths, default=0) / 2, budget / 2))
     while at < len(order):
         longest = lengths[order[at]]
         share = inf if padded else left / max(batches, 1)

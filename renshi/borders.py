@@ -26,7 +26,7 @@ def pair_marks(text: str, entities: Sequence[Entity]) -> list[Entity]:
     paired: list[Entity] = []
     limits = [*(entity.start for entity in entities[1:]), len(text)]
     for entity, limit in zip(entities, limits, strict=False):  # of no entities there is a limit all the same
-        start, end = _borders(text, limit, entity) if _MARK.search(entity.text) else (entity.start, entity.end)
+        start, end = _borders(text, limit, entity)
         if start < end:
             words = text[start:end]
             paired.append(entity if words == entity.text else replace(entity, start=start, end=end, text=words))

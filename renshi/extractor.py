@@ -287,11 +287,14 @@ class Extractor:
         columns = (found.row, starts, ends, found.label, score)
         return zip(*(column.tolist() for column in columns), strict=True)
 
+    def _entities(self, text: str, spans: Iterable[tuple[int, int, int, float]]) -> list[Entity]:
+        """What the windows of a normalized text found, as entities of it."""
+        entities = merge_spans(text, spans, self.labels)
+        return pair_marks(text, entities) if self.reads_pages else entities
+
     def _finish(self, item: _Prepared, spans: list[tuple[int, int, int, float]], seen: list[Evidence]) -> Record:
         text = item.normalized.text
-        entities = merge_spans(text, spans, self.labels)
-        if self.reads_pages:
-            entities = pair_marks(text, entities)
+        entities = self._entities(text, spans)
         if seen:
             entities = find_repeats(text, entities, Evidence.join(seen))
         if self.min_score is not None:

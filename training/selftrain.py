@@ -38,10 +38,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from renshi.borders import pair_marks
 from renshi.extractor import Extractor
 from renshi.labels import LABELS
-from renshi.merge import merge_spans
 from renshi.model import Calibration, ExtractorError, Model, load_model
 from renshi.parts import written_whole
 from renshi.records import Document, Entity, Failure
@@ -151,7 +149,7 @@ class Teacher(Extractor):
                 probability = np.zeros((len(item.normalized.text), len(self.labels)), dtype=np.float32)
                 for part in seen:
                     _place(probability, part)
-                entities = pair_marks(item.normalized.text, merge_spans(item.normalized.text, spans, self.labels))
+                entities = self._entities(item.normalized.text, spans)
                 yield Opinion(item.document.id, item.normalized, entities, probability)
 
     def _token_probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.floating]:

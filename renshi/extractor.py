@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from renshi.batches import make_batches
 from renshi.borders import pair_marks
+from renshi.columns import cut_at_columns
 from renshi.decode import decode, doubt, first_tokens
 from renshi.encode import Encoded, Encoder
 from renshi.events import document_event_types
@@ -287,14 +288,14 @@ class Extractor:
         columns = (found.row, starts, ends, found.label, score)
         return zip(*(column.tolist() for column in columns), strict=True)
 
-    def _entities(self, text: str, spans: Iterable[tuple[int, int, int, float]]) -> list[Entity]:
+    def _entities(self, normalized: Normalized, spans: Iterable[tuple[int, int, int, float]]) -> list[Entity]:
         """What the windows of a normalized text found, as entities of it."""
-        entities = merge_spans(text, spans, self.labels)
-        return pair_marks(text, entities) if self.reads_pages else entities
+        entities = merge_spans(normalized.text, spans, self.labels)
+        return cut_at_columns(normalized, pair_marks(normalized.text, entities)) if self.reads_pages else entities
 
     def _finish(self, item: _Prepared, spans: list[tuple[int, int, int, float]], seen: list[Evidence]) -> Record:
         text = item.normalized.text
-        entities = self._entities(text, spans)
+        entities = self._entities(item.normalized, spans)
         if seen:
             entities = find_repeats(text, entities, Evidence.join(seen))
         if self.min_score is not None:

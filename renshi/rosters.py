@@ -15,7 +15,7 @@ broke are none of these.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -45,13 +45,14 @@ _COMPOUND = frozenset(
     )
 )
 _POST = "董事|监事|理事|主任|主席|书记|秘书|干事|委员|[事会院校部局处科所书区司师团社馆]长"
-_NO_NAME = re.compile(
-    f"(?:.*(?:[部科处局署厅院省市县区委]|组员|会员|{_POST})"
-    "|单位|时间|项目|金额|年龄|籍贯|班级|简介|方案|成果|通知|连长|家长|通讯员|党员|官员|成员|顾问|经理|代表|司机"
+_NO_PERSON = re.compile(
+    f"(?:.*(?:组员|会员|{_POST})|单位|时间|项目|金额|年龄|籍贯|班级|简介|方案|总务|财政|福利|查[账帐]|交际|文书|书法|篆刻|成果|通知|连长|家长|通讯员|党员|官员|成员|顾问|经理|代表|司机"
     "|初审|终审|编辑|责编|摄影|任[命免].?)\\Z"
 )
-"""Bodies and places, offices, words of an imprint, and what stands before a name: many begin with what may be a surname
-(安徽省, 通讯员, 任命邸　妍). They end a roster."""
+"""Offices, words of an imprint, and what stands before a name: many begin with what may be a surname (通讯员, 任命邸　妍).
+They end a roster."""
+_PLACES = "部科处局署厅院省市县区委"
+"""The last ideographs of bodies and places, which end a roster too, if they aren't set as names are (易　县)."""
 _OFFICE = re.compile(
     f"(?:{_POST}|[组队县市省]长|经理|总监|总裁|顾问|巡视员|调研员|科员|院士|研究员|教授|律师|会计师|工程师|医师|护师|药师|技师)\\Z"
 )
@@ -70,7 +71,7 @@ def is_name(cell: str) -> bool:
     characters."""
     double = cell[:2] in _COMPOUND or (len(cell) == 4 and _COMMON.issuperset(cell[:2]))
     named = (2 <= len(cell) <= 3 and cell[0] in _SURNAMES) or (double and 3 <= len(cell) <= 4)
-    return named and not _NO_NAME.match(cell)
+    return named and cell[-1] not in _PLACES and not _NO_PERSON.match(cell)
 
 
 def separators(text: str, words: re.Pattern[str], width: Callable[[int, int], int]) -> dict[int, str]:
@@ -84,12 +85,14 @@ def separators(text: str, words: re.Pattern[str], width: Callable[[int, int], in
     found = dict[int, str]()
     for match in words.finditer(text):
         first = _BEFORE_A_LINE.search(text, max(0, match.start() - _LONGEST_NUMBER), match.start()) is not None
-        cells = list(_cells(list(_pieces(match[0], match.start(), first, width))))
+        pieces = list(_pieces(match[0], match.start(), first, width))
+        _tell_sexes(pieces)
+        cells = list(_cells(pieces))
         for cell, after in pairwise(cells):
             stands_alone = cell.heads or cell.wide
             if cell.named and after.wide and (after.named or (stands_alone and len(after.word) >= _SHORTEST_WORD)):
                 found[after.space] = "、" if after.named else "，"
-            elif after.wide and _part_offices(cell.word, after.word):
+            elif (after.wide and _part_offices(cell.word, after.word)) or cell.sex or after.sex:
                 found[after.space] = "，"
         start = 0
         while start < len(cells):
@@ -113,6 +116,7 @@ def _part_offices(word: str, after: str) -> bool:
 _BEFORE_A_LINE = re.compile(r"(?:\A|[\n：:])[ ]*(?:[0-9]{1,4}[、.]?)?\Z")
 _LONGEST_NUMBER = 9
 """Characters of it, spaces before it and the sign behind it."""
+_SEXES = frozenset("男女")
 _PIECE = re.compile(r"([ \n]*)([^ \n]+)")
 
 
@@ -126,6 +130,11 @@ class _Cell(NamedTuple):
     """Of these, in characters of half width."""
     heads: bool
     """Whether it is the first of its line, or behind a colon."""
+    padded: bool = False
+    """Whether it is two single characters with wide spaces between them, as names of two are set among those of three."""
+
+    sex: bool = False
+    """Whether it is 男 or 女 in a column of a table, the name before it, more behind it."""
 
     @property
     def wide(self) -> bool:
@@ -133,12 +142,26 @@ class _Cell(NamedTuple):
 
     @property
     def sized(self) -> bool:
-        """Whether it is of a name's length, and no office."""
-        return (2 <= len(self.word) <= 4 and not _NO_NAME.match(self.word)) or "·" in self.word
+        """Whether it is of a name's length, and no office or place."""
+        no_name = _NO_PERSON.match(self.word) or (self.word[-1] in _PLACES and not self.padded)
+        return (2 <= len(self.word) <= 4 and not no_name) or "·" in self.word
 
     @property
     def named(self) -> bool:
         return "·" in self.word or is_name(self.word)
+
+
+def _tell_sexes(pieces: list[_Cell]) -> None:
+    """Mark the cells of a table's column of sexes."""
+    for number in range(1, len(pieces) - 1):
+        piece, after = pieces[number], pieces[number + 1]
+        if piece.word not in _SEXES or piece.space < 0 or after.space < 0 or len(after.word) < 2:
+            continue
+        name = pieces[number - 1]
+        if len(name.word) == 1 and number > 1 and name.space >= 0:
+            name = pieces[number - 2]._replace(word=pieces[number - 2].word + name.word)
+        if name.heads and 2 <= len(name.word) <= 4:
+            pieces[number] = piece._replace(sex=True)
 
 
 def _pieces(run: str, offset: int, first: bool, width: Callable[[int, int], int]) -> Iterator[_Cell]:
@@ -157,27 +180,36 @@ def _pieces(run: str, offset: int, first: bool, width: Callable[[int, int], int]
 def _cells(pieces: Sequence[_Cell]) -> Iterator[_Cell]:
     """The cells of a run: single characters are put together to names, and a surname that is left alone, or one of two
     characters, with what follows it."""
+    threes = any(len(piece.word) == 3 and is_name(piece.word) for piece in pieces)
     number = 0
     while number < len(pieces):
         end = number + 1
         groups: Sequence[Sequence[_Cell]] = [pieces[number:end]]
         if len(pieces[number].word) == 1:
-            while end < len(pieces) and len(pieces[end].word) == 1 and pieces[end].space >= 0:
+            while end < len(pieces) and len(pieces[end].word) == 1 and pieces[end].space >= 0 and not pieces[end].sex:
                 end += 1
-            groups = _spaced_out(pieces[number:end])
+            given = end < len(pieces) and pieces[end].space >= 0 and len(pieces[end].word) == 2
+            groups = _spaced_out(pieces[number:end], threes, given)
         if end < len(pieces) and pieces[end].space >= 0:
             last, after = "".join(piece.word for piece in groups[-1]), pieces[end].word
             if (last in _SURNAMES and len(after) == 2) or (last in _COMPOUND and len(after) == 1):
                 groups = [*groups[:-1], [*groups[-1], pieces[end]]]
                 end += 1
         for group in groups:
-            yield group[0]._replace(word="".join(piece.word for piece in group))
+            word = "".join(piece.word for piece in group)
+            yield group[0]._replace(word=word, padded=len(group) == len(word) == 2 and group[1].wide)
         number = end
 
 
-def _spaced_out(letters: Sequence[_Cell]) -> Sequence[Sequence[_Cell]]:
+def _spaced_out(letters: Sequence[_Cell], threes: bool, given: bool) -> Sequence[Sequence[_Cell]]:
     """Single characters, by names of two or three each: the wider gaps part them, or the narrower ones where names are
-    padded to one width; where all gaps are alike, every second or third."""
+    padded to one width; where all gaps are alike, every second or third.
+
+    Args:
+        letters: Single characters, one behind the other.
+        threes: Whether the run has names of three that are not spaced out; then only those of two are.
+        given: Whether two characters follow, which may be the given name of the last one.
+    """
     gaps = [letter.width for letter in letters[1:]]
     narrow, wide = min(gaps, default=0), max(gaps, default=0)
     ways: list[Sequence[int]] = [
@@ -185,13 +217,23 @@ def _spaced_out(letters: Sequence[_Cell]) -> Sequence[Sequence[_Cell]]:
         [number for number, gap in enumerate(gaps, start=1) if gap < wide],
     ]
     if narrow == wide:
-        ways += [range(size, len(letters), size) for size in (2, 3) if len(letters) % size == 0]
+        twos, count = range(2, len(letters), 2), len(letters)
+        ways = [twos] if count % 2 == 0 or given else []
+        if count % 3 == 0:
+            ways.insert(0 if not threes and count % 2 else len(ways), range(3, count, 3))
     for borders in ways:
-        groups = [letters[begin:end] for begin, end in pairwise([0, *borders, len(letters)])]
-        names = sum(is_name("".join(letter.word for letter in group)) for group in groups)
-        if names >= _SHARE * len(groups):
+        groups = _cut(letters, borders)
+        whole = groups[:-1] if given and len(groups[-1]) == 1 else groups
+        names = sum(is_name("".join(letter.word for letter in group)) for group in whole)
+        if names >= _SHARE * max(1, len(whole)):
             return groups
-    return [letters[begin:end] for begin, end in pairwise([0, *ways[0], len(letters)])]
+    # No names by their surnames: by twos all the same where the spaces are wide, else as they stand together.
+    together = [] if narrow == wide else ways[0]
+    return _cut(letters, twos if narrow == wide > 1 and len(letters) > 3 and ways else together)
+
+
+def _cut(letters: Sequence[_Cell], borders: Iterable[int]) -> Sequence[Sequence[_Cell]]:
+    return [letters[begin:end] for begin, end in pairwise([0, *borders, len(letters)])]
 
 
 def _between(cells: Sequence[_Cell]) -> Iterator[int]:
@@ -207,5 +249,6 @@ def _between(cells: Sequence[_Cell]) -> Iterator[int]:
     if last == len(cells) - 2 and after.space >= 0 and len(after.word) > 4 and after.word[0] in _SURNAMES:
         last, count = last + 1, count + 1
     roster = cells[first : last + 1]
-    if len(roster) >= _FEWEST_CELLS and count >= _SHARE * len(roster):
+    set_alike = sum(cell.padded and not cell.named for cell in roster)
+    if len(roster) >= _FEWEST_CELLS and count + min(count, set_alike) >= _SHARE * len(roster):
         yield from (cell.space for cell in roster[1:] if cell.space >= 0)

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from renshi.lines import broken_lines
 from renshi.rosters import separators
 
-__all__ = ["HAN", "Normalized", "is_pinyin", "normalize"]
+__all__ = ["HAN", "Normalized", "is_pinyin", "normalize", "space_width"]
 
 # The ideographs, written as the inside of a regular expression's class: 〇 and the unified blocks with their extensions.
 HAN = "〇㐀-䶿一-鿿\U00020000-\U000323af"
@@ -175,11 +175,16 @@ def normalize(raw: str, *, fold: bool = True) -> Normalized:
     return Normalized(text, raw, starts, ends)
 
 
+def space_width(spaces: str) -> int:
+    """How wide white space is, in characters of half width; a tab is two, the least that is meant by one."""
+    return len(spaces) + sum(map(spaces.count, _WIDE_SPACES))
+
+
 def _parting(raw: str, text: str, starts: NDArray[np.int32]) -> dict[int, str]:
     """Where spaces part names, and what stands for them."""
 
     def width(start: int, end: int) -> int:
-        return sum(1 + (raw[at] in _WIDE_SPACES) for at in starts[start:end].tolist())
+        return space_width("".join(raw[at] for at in starts[start:end].tolist()))
 
     return separators(text, _SPACED_WORDS, width)
 

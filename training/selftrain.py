@@ -149,7 +149,7 @@ class Teacher(Extractor):
                 probability = np.zeros((len(item.normalized.text), len(self.labels)), dtype=np.float32)
                 for part in seen:
                     _place(probability, part)
-                entities = self._entities(item.normalized.text, spans)
+                entities = self._entities(item.normalized, spans)
                 yield Opinion(item.document.id, item.normalized, entities, probability)
 
     def _token_probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.floating]:

@@ -167,8 +167,7 @@ def normalize(raw: str, *, fold: bool = True) -> Normalized:
     stray = [match.span() for match in _STRAY_SPACES.finditer(text)]
     parting = _parting(raw, text, starts) if stray else {}
     text, starts, ends = _close_up(text, starts, ends, stray, parting)
-    if "\n" in text:
-        broken = list(broken_lines(text, HAN))
+    while "\n" in text and (broken := list(broken_lines(text, HAN))):  # seldom more than once
         latin = {start: " " for start, end in broken if text[start - 1].isascii() and text[end].isascii()}
         text, starts, ends = _close_up(text, starts, ends, broken, latin)
     text = _NARROW_IN_CHINESE.sub(lambda match: match[0].translate(_WIDEN), text)

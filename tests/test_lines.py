@@ -1,5 +1,6 @@
 """Line breaks inside of sentences go; those of lists, headlines and paragraphs stay."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,6 +76,36 @@ def test_a_page_of_paragraphs_and_lists_stays() -> None:
     assert normalize(page).text == page
 
 
+def test_a_line_that_runs_on() -> None:
+    """It is long, has a sign and no end, and what follows ends with a sentence: no headline, caption or list does so."""
+    page = (
+        "凝心聚力，共谋发展，泸水江县红十字会召开第六次会员代表大会并选举产生新一届理事会\n"  # a headline stays
+        "县委常委、宣传部部长蜂玉程，怒江边州红十字会专职副会长褚来四，以及和金\n花等到会祝贺。\n"
+        "大会分别听取了工作报告，审议通过了章程修正案，并选举产生了第六届理事会，由阿普\n"
+        "文华任会长，和金花、余新民任常务副会长，另有三十七名同志当选为理事，任期自即日起算\n至二〇二九年。\n"
+        "会后，蜂\n玉程一行走访了两个村。\n"
+        "出席会议的有会长阿普文华，副会长和金花，副会长余新民，以及来自各乡镇的代表\n理事：李毅、马海霞\n"  # a list
+        "图为蜂玉程，右\n"
+    )
+    mended = page.replace("和金\n花", "和金花").replace("阿普\n文华", "阿普文华").replace("起算\n至", "起算至")
+    assert normalize(page).text == mended.replace("蜂\n玉程一行", "蜂玉程一行")
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        ("举办“请党放心\n强国有我”演讲比赛。", "举办“请党放心强国有我”演讲比赛。"),
+        ("主讲人（Alexander\nPinskiy）致辞。", "主讲人（Alexander Pinskiy）致辞。"),
+        ("南开大学-\n沧州研究院成立", "南开大学-\n沧州研究院成立"),  # may be a headline of two lines
+        ("与会者（李明\n王强）到场。", "与会者（李明\n王强）到场。"),
+        ("“好\n\n不好”，他说。", "“好\n\n不好”，他说。"),
+        ("“好\n“不好”，他说。", "“好\n“不好”，他说。"),
+    ],
+)
+def test_breaks_between_marks(raw: str, text: str) -> None:
+    assert normalize(raw).text == text
+
+
 _LINES = st.lists(
     st.sampled_from(
         [
@@ -95,6 +126,11 @@ _LINES = st.lists(
             "（",
             "(xié)",
             "。”他",
+            "“我",
+            "会后，蜂",
+            "会长阿普文华，副会长和金花，副会长余新民，以及来自各乡镇的代表",
+            "和金花、余新民任常务副会长，另有三十七名同志当选为理事，任期三年。",
+            "和金花任常务副会长。另有三十七名同志当选为理事，任",
         ]
     )
     | st.sampled_from(["", "  ", "王强 ", "李 明 张伟"])

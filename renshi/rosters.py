@@ -117,6 +117,8 @@ _BEFORE_A_LINE = re.compile(r"(?:\A|[\n：:])[ ]*(?:[0-9]{1,4}[、.]?)?\Z")
 _LONGEST_NUMBER = 9
 """Characters of it, spaces before it and the sign behind it."""
 _SEXES = frozenset("男女")
+_MOST_PIECES = 3
+"""Of a name whose characters stand apart."""
 _PIECE = re.compile(r"([ \n]*)([^ \n]+)")
 
 
@@ -157,10 +159,10 @@ def _tell_sexes(pieces: list[_Cell]) -> None:
         piece, after = pieces[number], pieces[number + 1]
         if piece.word not in _SEXES or piece.space < 0 or after.space < 0 or len(after.word) < 2:
             continue
-        name = pieces[number - 1]
-        if len(name.word) == 1 and number > 1 and name.space >= 0:
-            name = pieces[number - 2]._replace(word=pieces[number - 2].word + name.word)
-        if name.heads and 2 <= len(name.word) <= 4:
+        first = number - 1
+        while not pieces[first].heads and first > number - _MOST_PIECES and pieces[first].space >= 0:
+            first -= 1
+        if pieces[first].heads and 2 <= sum(len(name.word) for name in pieces[first:number]) <= 4:
             pieces[number] = piece._replace(sex=True)
 
 

@@ -225,6 +225,11 @@ _HEADS = tuple(
 )
 
 
+# Offices of societies, and bodies that are none.
+_OF_SOCIETY = re.compile("(?:名誉|常务|执行|轮值)?副?(?:会长|理事长|秘书长|监事长?|理事|常务理事|主任委员)")
+_NO_SOCIETY = re.compile(
+    ".*(?:[局厅署办部处科室站馆所院校委]|大学|[小中]学|公司|集团|银行|总工会|红十字会|[妇残文侨]联|政府)"
+)
 _EVERYWHERE = re.compile("(?:理事长|秘书长|总干事)\\Z")  # more kinds of bodies have one than say so
 
 
@@ -594,6 +599,8 @@ class _Reader:
         if phrase.left is Link.HOLDS and _heads(title, body) is False and not _OF_A_PART.fullmatch(title):
             # 院长王强当选某会会长，副院长李明…: whoever comes has a post of another body; 任内科主任、副院长
             return None
+        if "，" in gap and _OF_SOCIETY.fullmatch(title) and _NO_SOCIETY.fullmatch(body):
+            return None  # 王强，市总工会副主席，会长: a society's list says where its officers work
         return before if bare is None or body.endswith(bare[1]) else None
 
     def beyond_rank(self, title: str) -> int | None:

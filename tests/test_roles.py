@@ -260,6 +260,10 @@ CASES = {
         "{石磊|P}　{教授|T}　{甲院|O}\n{白敏|P}　{主任|T}　{乙院|O}\n",
         "石磊 教授 甲院; 白敏 主任 乙院",
     ),
+    "columns of a society's list: who works where, and is what in the society": (
+        "理事会\n1　　{姬长河|P}　　{市总工会|O}{副主席|T}　　{会　长|T}\n2　　{奚流|P}　　{市医院|O}{院长|T}　　{监　事|T}\n",
+        "姬长河 副主席 市总工会; 姬长河 会　长 -; 奚流 院长 市医院; 奚流 监　事 -",
+    ),
     # By a verb.
     "becomes": ("{石磊|P}同志任{甲院|O}{院长|T}。", "石磊 院长 甲院"),
     "is elected, the event between": (

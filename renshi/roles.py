@@ -228,7 +228,7 @@ _HEADS = tuple(
 # Offices of societies, and bodies that are none.
 _OF_SOCIETY = re.compile("(?:名誉|常务|执行|轮值)?副?(?:会长|理事长|秘书长|监事长?|理事|常务理事|主任委员)")
 _NO_SOCIETY = re.compile(
-    ".*(?:[局厅署办部处科室站馆所院校委]|大学|[小中]学|公司|集团|银行|总工会|红十字会|[妇残文侨]联|政府)"
+    ".*(?:[局厅署办部处科室站馆所院校委]|大学|[小中]学|公司|集团|银行|(?:卫生|健康|改革|教育|规划|工作|纪律检查|[省市县区州])委员会|总工会|红十字会|[妇残文侨]联|政府)"
 )
 _EVERYWHERE = re.compile("(?:理事长|秘书长|总干事)\\Z")  # more kinds of bodies have one than say so
 

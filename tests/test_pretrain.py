@@ -16,7 +16,8 @@ import torch
 from transformers import AutoModelForMaskedLM, BertConfig, BertForMaskedLM
 
 from training.config import ConfigError, format_config, load_config
-from training.encoder import RandomEncoder, grow
+from training.encoder import RandomEncoder, extend_positions, grow
+from training.ppmi import sinusoids
 from training.pretrain import PretrainConfig, Pretraining, batches, learning_rate, mask, pretrain, sequences
 from training.tokenizer import build_vocabulary, from_vocabulary, load_fast_tokenizer
 
@@ -128,6 +129,21 @@ def test_a_grown_encoder_starts_as_what_it_was(tmp_path: Path) -> None:
     assert len(BertForMaskedLM.from_pretrained(tmp_path).bert.encoder.layer) == 5
     with pytest.raises(ConfigError, match="layers: 3 is less than the base model's 5"):
         grow(model, 3)
+
+
+def test_positions_go_on_as_they_began() -> None:
+    torch.manual_seed(0)
+    model = BertForMaskedLM(BertConfig(vocab_size=50, hidden_size=32, num_hidden_layers=1, num_attention_heads=2))
+    table = model.bert.embeddings.position_embeddings.weight
+    mixed = torch.from_numpy(sinusoids(512, 32, fastest=1.0)) @ torch.randn(32, 32)
+    with torch.no_grad():
+        table.copy_(mixed)
+        table[256:] = 0
+    extend_positions(model, 256)
+    assert torch.equal(table[:256], mixed[:256])
+    assert (table[256:] - mixed[256:]).norm() < 0.5 * mixed[256:].norm()
+    with pytest.raises(ConfigError, match="trained_positions: 512 is not between 1 and 511"):
+        extend_positions(model, 512)
 
 
 def test_wider_feed_forward_layers_start_as_what_they_were(tmp_path: Path) -> None:

@@ -271,6 +271,8 @@ def test_where_sets_are_simply_mixed_nothing_is_allowed_beside_o(config_file: Pa
             "layers=3",
             "layers, intermediate_size: grow a base model; what random weights have is the table [random_encoder]",
         ),
+        ("trained_positions=-1", "trained_positions: -1 is below 0, which is off"),
+        ("trained_positions=9", "trained_positions: says what a base model was trained for"),
         ("average=1.0", "average: 1.0 is not between 0 and 1"),
         ("adversarial=-1.0", "adversarial: -1.0 is below 0, which is off"),
         ("r_drop=1.0", "r_drop: two passes without dropout are the same; set dropout above 0, or leave it out"),
@@ -307,7 +309,14 @@ def test_a_fine_tuned_base_gives_its_encoder_and_its_head_only_for_the_same_tags
 
 def test_a_base_is_grown_before_it_is_fine_tuned(tiny_model: Path, config_file: Path, tmp_path: Path) -> None:
     """Deeper and wider, and a run that goes on finds in its checkpoint what the config says."""
-    settings = [f"base_model={tiny_model}", "layers=3", "intermediate_size=80", "steps=4", "evaluations=2"]
+    settings = [
+        f"base_model={tiny_model}",
+        "layers=3",
+        "intermediate_size=80",
+        "trained_positions=64",
+        "steps=4",
+        "evaluations=2",
+    ]
     config = load_config(TrainConfig, config_file, settings)
     folder = train(config)
     shutil.rmtree(folder)

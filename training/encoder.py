@@ -11,8 +11,9 @@ import torch
 from transformers import BertConfig, BertForMaskedLM
 
 from training.config import ConfigError
+from training.ppmi import sinusoids
 
-__all__ = ["RandomEncoder", "grow", "new_encoder"]
+__all__ = ["RandomEncoder", "extend_positions", "grow", "new_encoder"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +72,32 @@ def grow(model: Any, layers: int = 0, intermediate_size: int = 0) -> None:
         _deepen(model, layers)
     if intermediate_size:
         _widen(model, intermediate_size)
+
+
+_RIDGE = 10.0
+"""Chosen on annotated/real/dev: windows of 512 tokens, read with positions that were trained up to 256, had F1 0.89 with
+positions that were reckoned so, 0.88 with a ridge of 6 and 0.87 with 3 or 30, and 0.78 with the positions as they were;
+windows of 256 had 0.937."""
+
+
+def extend_positions(model: Any, trained: int) -> None:
+    """Set, in place, the embeddings of the positions from `trained` on as those before them go on: a ridge regression on
+    sinusoids (of Vaswani et al. 2017), which go on of themselves.
+
+    Raises:
+        ConfigError: `trained` is not below the number of positions that the model has.
+    """
+    table = model.bert.embeddings.position_embeddings.weight
+    positions, width = table.shape
+    if not 0 < trained < positions:
+        raise ConfigError(
+            f"trained_positions: {trained} is not between 1 and {positions - 1}; the base model has {positions}"
+        )
+    waves = torch.from_numpy(sinusoids(positions, width, fastest=1.0))
+    known = waves[:trained]
+    with torch.no_grad():
+        weights = torch.linalg.solve(known.T @ known + _RIDGE * torch.eye(width), known.T @ table[:trained].float())
+        table[trained:] = (waves[trained:] @ weights).to(table.dtype)
 
 
 def _deepen(model: Any, layers: int) -> None:

@@ -54,7 +54,7 @@ from training.augment import Augmentation, Gazetteer, augment
 from training.average import WeightAverage
 from training.calibrate import calibrate
 from training.config import ConfigError, format_config, main_config
-from training.encoder import RandomEncoder, grow
+from training.encoder import RandomEncoder, extend_positions, grow
 from training.evaluate import judge, span_counts
 from training.loss import divergence, partial_label_loss
 from training.metrics import score_of
@@ -109,6 +109,9 @@ class TrainConfig:
     intermediate_size: int = 0
     """Units of each feed-forward layer of the model; more than the base model's: units that at first change nothing are
     put beside its own (`encoder.grow`). 0: as many as it has."""
+    trained_positions: int = 0
+    """How many positions the base model was trained for, if fewer than it has and than `max_length`: the others begin as
+    these go on (`encoder.extend_positions`). 0: they stay as they are."""
     max_length: int = 256
     """The longest window, special tokens included; at most what the encoder's positions were trained for."""
     window_lengths: tuple[int, ...] = ()
@@ -155,6 +158,10 @@ class TrainConfig:
                 yield f"train: from {share:.0%} of the run on no source is read; since and until leave a gap"
         if self.base_model == "random" and (self.layers or self.intermediate_size):
             yield "layers, intermediate_size: grow a base model; what random weights have is the table [random_encoder]"
+        if self.trained_positions < 0:
+            yield f"trained_positions: {self.trained_positions} is below 0, which is off"
+        if self.base_model == "random" and self.trained_positions:
+            yield "trained_positions: says what a base model was trained for, and random weights were for nothing"
         if not 16 <= self.max_length <= 512:
             yield f"max_length: {self.max_length} is not between 16 and 512 tokens"
         for length in self.window_lengths:
@@ -507,6 +514,8 @@ def load_base(
             torch.nn.init.normal_(model.classifier.weight, std=model.config.initializer_range)
             torch.nn.init.zeros_(model.classifier.bias)
         grow(model, config.layers, config.intermediate_size)
+        if config.trained_positions:
+            extend_positions(model, config.trained_positions)
     if config.line_feeds:
         tokenizer = add_line_feed(model, tokenizer)
     tokenizer.model_max_length = config.max_length

@@ -21,15 +21,15 @@ _WIDE = 2
 """Characters of half width: from here on white space is a column's."""
 _LONGEST = 3
 """Characters of a name or title that may each be set apart."""
-
-
+_SHORTEST = {"ORG": 3}
+"""Characters of a piece of a name, else 2: shorter ones that stand alone in a column are no bodies (``亞軍　大業高工``)."""
 _BEHIND_NAMES = "男女文图摄终"
 """Words of a table's column and of an imprint, which even a narrow space parts from a name: ``（晏殊明 文／占小满 图）``."""
 
 
 def cut_at_columns(normalized: Normalized, entities: Sequence[Entity]) -> list[Entity]:
     """The entities of the normalized text, sorted as they came; those that go over wide spaces, and are no events, in their
-    pieces. Of these, single characters and what has digits are left out (``男``, ``4D``)."""
+    pieces. Of these, what is too short and what has digits are left out (``男``, ``4D``)."""
     parted: list[Entity] = []
     for entity in entities:
         pieces = [] if entity.label.startswith("EVENT") else list(_pieces(normalized, entity))
@@ -42,7 +42,7 @@ def cut_at_columns(normalized: Normalized, entities: Sequence[Entity]) -> list[E
             continue
         for start, end in names:
             words = normalized.text[start:end]
-            if end - start > (2 if entity.label == "ORG" else 1) and not any(char.isdigit() for char in words):
+            if len(words) >= _SHORTEST.get(entity.label, 2) and not any(map(str.isdigit, words)):
                 parted.append(Entity(start, end, words, entity.label, entity.score))
     return parted
 

@@ -83,10 +83,9 @@ def _run_on(lines: Sequence[str], goes_on: Sequence[bool]) -> Sequence[bool]:
     for number in range(len(lines) - 1, -1, -1):
         line = lines[number].strip(" ")
         if goes_on[number] and number + 1 < len(lines):
-            is_long = len(line) >= _LONG and _SIGN.search(line) is not None
-            runs_on[number] = (ends and number > headline and (is_long or _BEGINS.match(line) is not None)) or (
-                _in_marks(line, lines[number + 1].strip(" "))
-            )
+            is_sentence = bool(_BEGINS.match(line) or (len(line) >= _LONG and _SIGN.search(line)))
+            by_length = ends and number > headline and is_sentence
+            runs_on[number] = by_length or _in_marks(line, lines[number + 1].strip(" "))
         ends = runs_on[number] or line.rstrip(_QUOTES)[-1:] in _STOPS
     return runs_on
 

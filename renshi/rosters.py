@@ -117,7 +117,7 @@ _BEFORE_A_LINE = re.compile(r"(?:\A|[\n：:])[ ]*(?:[0-9]{1,4}[、.]?)?\Z")
 _LONGEST_NUMBER = 9
 """Characters of it, spaces before it and the sign behind it."""
 _SEXES = frozenset("男女")
-_MOST_PIECES = 3
+_MOST_PIECES = _LONGEST_SPACED_OUT = 3
 """Of a name whose characters stand apart."""
 _PIECE = re.compile(r"([ \n]*)([^ \n]+)")
 
@@ -134,7 +134,6 @@ class _Cell(NamedTuple):
     """Whether it is the first of its line, or behind a colon."""
     padded: bool = False
     """Whether it is two single characters with wide spaces between them, as names of two are set among those of three."""
-
     sex: bool = False
     """Whether it is 男 or 女 in a column of a table, the name before it, more behind it."""
 
@@ -212,26 +211,27 @@ def _spaced_out(letters: Sequence[_Cell], threes: bool, given: bool) -> Sequence
         threes: Whether the run has names of three that are not spaced out; then only those of two are.
         given: Whether two characters follow, which may be the given name of the last one.
     """
-    gaps = [letter.width for letter in letters[1:]]
+    count, gaps = len(letters), [letter.width for letter in letters[1:]]
     narrow, wide = min(gaps, default=0), max(gaps, default=0)
-    ways: list[Sequence[int]] = [
-        [number for number, gap in enumerate(gaps, start=1) if gap > narrow],
-        [number for number, gap in enumerate(gaps, start=1) if gap < wide],
-    ]
-    if narrow == wide:
-        twos, count = range(2, len(letters), 2), len(letters)
-        ways = [twos] if count % 2 == 0 or given else []
+    by_twos, by_threes = _cut(letters, range(2, count, 2)), _cut(letters, range(3, count, 3))
+    if narrow < wide:
+        ways = [
+            _cut(letters, (number for number, gap in enumerate(gaps, start=1) if gap > narrow)),
+            _cut(letters, (number for number, gap in enumerate(gaps, start=1) if gap < wide)),
+        ]
+    else:
+        ways = [by_twos] if count % 2 == 0 or given else []
         if count % 3 == 0:
-            ways.insert(0 if not threes and count % 2 else len(ways), range(3, count, 3))
-    for borders in ways:
-        groups = _cut(letters, borders)
+            ways.insert(len(ways) if threes or count % 2 == 0 else 0, by_threes)
+    for groups in ways:
         whole = groups[:-1] if given and len(groups[-1]) == 1 else groups
         names = sum(is_name("".join(letter.word for letter in group)) for group in whole)
         if names >= _SHARE * max(1, len(whole)):
             return groups
-    # No names by their surnames: by twos all the same where the spaces are wide, else as they stand together.
-    together = [] if narrow == wide else ways[0]
-    return _cut(letters, twos if narrow == wide > 1 and len(letters) > 3 and ways else together)
+    if narrow < wide:
+        return ways[0]
+    # No names by their surnames: names all the same where they are set like names, else one word.
+    return by_twos if ways and wide > 1 and count > _LONGEST_SPACED_OUT else [letters]
 
 
 def _cut(letters: Sequence[_Cell], borders: Iterable[int]) -> Sequence[Sequence[_Cell]]:

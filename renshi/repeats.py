@@ -25,7 +25,7 @@ _KNOWN = 0.7
 _LEAST = 0.05
 """The least score that the others have by themselves: where the model saw nothing at all, the same characters are part of
 something else. Both were chosen on the real dev set, with an earlier model; with the present one its F1 is, from 0.55
-to 0.9 and from 0.005 to 0.1, within 0.0045 of what it is with these (results/reading.json, by
+to 0.9 and from 0.005 to 0.1, within 0.003 of what it is with these (results/reading.json, by
 `scripts/study_reading.py`)."""
 _SHORTEST = 2
 """Characters. One alone (校, a surname) is too often a part of another word."""
@@ -71,8 +71,8 @@ def find_repeats(text: str, entities: Sequence[Entity], seen: Evidence) -> list[
     Where the exact name of a sure mention stands and the model gives it a little probability, it becomes one, in the place
     of what is less sure (but for a longer name that begins with it, as a hospital's department does); where it was read
     already, but was doubtful, its score rises. The longest name is taken at each place. A score is one third the mention's
-    own and two thirds that of the surest: of what this adds to the records of the real dev set 0.80 is right where the
-    scores say 0.72, on the test split of our corpus 0.89 of 0.73, but on real pages drawn at random only 0.62 of 0.71
+    own and two thirds that of the surest: of what this adds to the records of the real dev set 0.79 is right where the
+    scores say 0.73, on the test split of our corpus 0.83 of 0.72, but on real pages drawn at random only 0.57 of 0.74
     (results/reading.json, by `scripts/study_reading.py`).
     """
     known: dict[str, dict[str, float]] = {name: {} for name in NAMES}

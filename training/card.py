@@ -253,11 +253,20 @@ def reading() -> str:
     rows = [f"| | {' | '.join(f'`{name}`' for name in sets)} |", "| --- |" + " ---: |" * len(sets)]
     rows.append(_row("the network alone", (f"{report['none']['f1']:.4f}" for report in reports)))
     # "line_feeds" is left out: the model in the package has a token for them and is not told.
-    parts = {"single_characters": "single characters", "marks": "pairs of marks", "repeats": "names elsewhere"}
-    for part, name in parts.items():
-        found = [report["without"][part] for report in reports]
+    parts = (
+        ("without", "single_characters", "single characters"),
+        ("without", "marks", "pairs of marks"),
+        ("without", "columns", "ends of columns"),
+        ("without", "repeats", "names elsewhere"),
+        ("text", "rosters", "rosters"),
+        ("text", "broken_lines", "broken lines"),
+    )
+    for table, part, name in parts:
+        found = [report[table][part] for report in reports]
         cells = (f"{row['f1']:.4f} ({row['p']:.3f})" for row in found)
         rows.append(_row(f'without {name} (p of "better with it")', cells))
+    for size in reports[0]["windows"]:
+        rows.append(_row(f"windows of {size} tokens", (f"{report['windows'][size]:.4f}" for report in reports)))
     rows.append(_row("all", (f"**{report['all']:.4f}**" for report in reports)))
     rows.append(_row("names elsewhere: spans added", (str(report["added_by_repeats"]) for report in reports)))
     shares = (f"{report['of_these_right']:.2f}, {report['their_mean_score']:.2f}" for report in reports)

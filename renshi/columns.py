@@ -13,12 +13,11 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from renshi.records import Entity
+from renshi.rosters import WIDE
 from renshi.text import Normalized, space_width
 
 __all__ = ["cut_at_columns"]
 
-_WIDE = 2
-"""Characters of half width: from here on white space is a column's."""
 _LONGEST = 3
 """Characters of a name or title that may each be set apart."""
 _SHORTEST = {"ORG": 3}
@@ -62,15 +61,20 @@ def _pieces(normalized: Normalized, entity: Entity) -> Iterator[tuple[int, int]]
         # 占小满 图, but not 陈 大 文
         joined = number > 0 and starts[before] == ends[places[number - 1]]
         behind = joined and place == entity.end - 1 and text[place] in _BEHIND_NAMES
-        if behind or space_width(between) >= _WIDE:
+        if behind or space_width(between) >= WIDE:
             yield start, before + 1
             start = place
     yield start, entity.end
 
 
+def _are_single(pieces: Sequence[tuple[int, int]]) -> bool:
+    """Whether each is one character."""
+    return all(end - start == 1 for start, end in pieces)
+
+
 def _others(pieces: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:
     """Titles and bodies: each piece is one, but for single characters, which are one together."""
-    if len(pieces) <= _LONGEST and all(end - start == 1 for start, end in pieces):
+    if len(pieces) <= _LONGEST and _are_single(pieces):
         return [(pieces[0][0], pieces[-1][1])]
     return pieces
 
@@ -78,7 +82,7 @@ def _others(pieces: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:
 def _persons(text: str, pieces: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:
     """Persons: a piece of one character begins a name that the next one ends, and so does one of two where both together
     are a name; two Latin words are one too."""
-    if len(pieces) == _LONGEST and all(end - start == 1 for start, end in pieces):
+    if len(pieces) == _LONGEST and _are_single(pieces):
         return [(pieces[0][0], pieces[-1][1])]
     names = list[tuple[int, int]]()
     number = 0

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-__all__ = ["is_name", "separators"]
+__all__ = ["WIDE", "is_name", "separators"]
 
 # The Hundred Family Surnames (百家姓, of the Song dynasty), Simplified, and surnames of today that are not in it.
 _SURNAMES = frozenset(
@@ -58,6 +58,8 @@ _OFFICE = re.compile(
 )
 _ONE_OFFICE = re.compile("主任(?:委员|[医护药技]师|护士)|常务(?:理事|委员|董事)|执行(?:主任|主席|理事|董事)")
 """What a scraper's space may part, office by office though it is."""
+WIDE = 2
+"""Characters of half width: from here on white space is a column's."""
 _FEWEST_CELLS = 3
 """Of a roster."""
 _SHORTEST_WORD = 3
@@ -80,7 +82,7 @@ def separators(text: str, words: re.Pattern[str], width: Callable[[int, int], in
     Args:
         text: Its white space is spaces and line feeds, its ideographs are Simplified: in others few surnames are known.
         words: Matches words of ideographs with white space between and before them, as `renshi.text` defines an ideograph.
-        width: How wide the spaces [start, end) of the text are, in characters of half width; from 2 on it is a column's.
+        width: How wide the spaces [start, end) of the text are, in characters of half width.
     """
     found = dict[int, str]()
     for match in words.finditer(text):
@@ -139,7 +141,7 @@ class _Cell(NamedTuple):
 
     @property
     def wide(self) -> bool:
-        return self.width > 1
+        return self.width >= WIDE
 
     @property
     def sized(self) -> bool:
@@ -231,7 +233,7 @@ def _spaced_out(letters: Sequence[_Cell], threes: bool, given: bool) -> Sequence
     if narrow < wide:
         return ways[0]
     # No names by their surnames: names all the same where they are set like names, else one word.
-    return by_twos if ways and wide > 1 and count > _LONGEST_SPACED_OUT else [letters]
+    return by_twos if ways and wide >= WIDE and count > _LONGEST_SPACED_OUT else [letters]
 
 
 def _cut(letters: Sequence[_Cell], borders: Iterable[int]) -> Sequence[Sequence[_Cell]]:

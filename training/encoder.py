@@ -11,7 +11,6 @@ import torch
 from transformers import BertConfig, BertForMaskedLM
 
 from training.config import ConfigError
-from training.ppmi import sinusoids
 
 __all__ = ["RandomEncoder", "extend_positions", "grow", "new_encoder"]
 
@@ -87,6 +86,8 @@ def extend_positions(model: Any, trained: int) -> None:
     Raises:
         ConfigError: `trained` is not below the number of positions that the model has.
     """
+    from training.ppmi import sinusoids  # here, since it loads scipy
+
     table = model.bert.embeddings.position_embeddings.weight
     positions, width = table.shape
     if not 0 < trained < positions:

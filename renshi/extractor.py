@@ -27,6 +27,7 @@ from renshi.decode import decode, doubt, first_tokens
 from renshi.encode import Encoded, Encoder
 from renshi.events import document_event_types
 from renshi.labels import LABELS
+from renshi.markup import on_one_line
 from renshi.merge import merge_spans, to_raw_entities
 from renshi.model import ExtractorError, Model, load_model
 from renshi.priors import doubt_single_characters, hold_at_line_feeds
@@ -302,14 +303,15 @@ class Extractor:
             entities = [entity for entity in entities if entity.score >= self.min_score]
         elif self.reads_pages:
             entities = without_strays(entities, self.model.calibration.min_score)
-        roles, rosters = find_roles(text, entities)
         events = document_event_types(text, entities)
+        mentions = to_raw_entities(item.normalized, entities)
+        roles, rosters = find_roles(text, entities, [on_one_line(mention.text) for mention in mentions])
         if self.min_score is None:
-            entities, roles, rosters = report(entities, roles, rosters, self.model.calibration.min_score)
+            mentions, roles, rosters = report(mentions, roles, rosters, self.model.calibration.min_score)
         return Record(
             id=item.document.id,
             text=item.document.text,
-            entities=to_raw_entities(item.normalized, entities),
+            entities=mentions,
             roles=[Role(role.person, role.title, role.organization, round(role.score, 4)) for role in roles],
             rosters=rosters,
             event_types=[EventType(e.type, round(e.score, 4)) for e in events],

@@ -131,11 +131,11 @@ LINKS: tuple[tuple[Link, tuple[str, ...], str], ...] = (
     ),
     (Link.HOLDS, ("PT", "PO", "TT", "TO"), _CONFERS_ON),
     (Link.HOLDS, ("P.",), f"{_LIFE}，[^。；]{{0,24}}{_TAKES}(?:{_MARKS}|{_WHEN})*"),
-    (Link.GOES_ON, ("TT", "TO"), f"{_NOT_OF}{_NAMED}?[^，。；：、]{{0,16}}{_TAKES}(?:{_MARKS}|{_WHEN}|{_BARE})*"),
+    (Link.GOES_ON, ("TT", "TO"), f"{_NOT_OF}{_NAMED}?[^，。；：、]{{0,16}}{_TAKES}(?:{_MARKS}|{_WHEN}|{_BARE}|{_OURS})*"),
     (
         Link.GOES_ON,
         ("TT", "TO", "OT", "OO"),
-        f"{_NOT_OF}(?:[^。；]{{0,12}}[。；])?[^。；]{{0,24}}(?<!由){_TURNS}(?:{_MARKS}|{_WHEN}|{_BARE})*",
+        f"{_NOT_OF}(?:[^。；]{{0,12}}[。；])?[^。；]{{0,24}}(?<!由){_TURNS}(?:{_MARKS}|{_WHEN}|{_BARE}|{_OURS})*",
     ),
     (Link.LINE, ("PP",), f"{_LOST}?(?:{_NEXT}(?:{_LOST}{{1,4}}{_NEXT}){{0,4}}{_LOST}?)?"),
 )
@@ -194,11 +194,12 @@ _RECEIVES = re.compile("(?:[为向给]|予)[^，。；]{0,8}\\Z")
 _GIVES = re.compile("(?:同志|等[^，。；]{0,8})?(?:颁|授|揭|佩戴|献|送|发(?![言布表现展起出]))")
 _ENDS_OF_CLAUSE = re.compile("[，。；\\n]")
 _GROUP = re.compile(f"(?:共|各)?(?:{_NUMBER})[名人位]")  # ，常委21名: the title counts, it is nobody's
+_GROUP_BEHIND = re.compile("们|候选人|代表(?:们|等)")  # 某某副秘书长、某局及立委、议员们
 # Offices that name their own place or body; what the sentence names before them is not where they are held.
 _OF_ITSELF = re.compile(
     "(?!.*(?:国际|[院病校社园片厂]区)).*[省市县区乡镇州国旗].*长|.*[村里]长|.{2,}部长|.+[省市县区乡镇州旗](?:党委|委)?书记|国家主席|总书记|国务委员|政务委员|国策顾问|"
-    ".*(?:总统|总理|首相|国王|大使|行政长官|立法委员|议员|人大代表|大会代表|立委|体育署长)|机关党委(?:副|专职副)?书记|"
-    "(?!.*副).{2,}[局处厅署站]长|大会.*主席"
+    ".*(?:总统|总理|首相|国王|大使|行政长官|立法委员|.议员|人大代表|大会代表|立委|体育署长)|机关党委(?:副|专职副)?书记|"
+    "(?!.*副).{2,}[局处厅署站]长|(?:大会|会议).*主席"
 )
 _HEADS_PLACE = re.compile("[省市县区乡镇州旗]长\\Z")
 # What several are at once in one body.
@@ -512,10 +513,10 @@ class _Reader:
             self.phrase.left = None
         if self.phrase.last == "T":
             self.phrase.is_line = False
-        if self.phrase.posts and (
-            (self.phrase.posts[-1].link is Link.COMMA and _GROUP.match(gap)) or gap.startswith("候选人")
-        ):
-            self.phrase.posts.pop()
+        posts = self.phrase.posts
+        if posts and ((posts[-1].link is Link.COMMA and _GROUP.match(gap)) or _GROUP_BEHIND.match(gap)):
+            while posts.pop().link is Link.LIST and len(posts) > 1:
+                pass
         if "（" not in gap and "）" not in gap:
             return gap
         *pieces, tail = _BRACKET.split(_REMARK.sub("", gap))
@@ -599,6 +600,8 @@ class _Reader:
         if phrase.left is Link.HOLDS and _heads(title, body) is False and not _OF_A_PART.fullmatch(title):
             # 院长王强当选某会会长，副院长李明…: whoever comes has a post of another body; 任内科主任、副院长
             return None
+        if body.endswith("组") and _OFFICERS.fullmatch(title):
+            return None  # 驻校纪检监察组组长、党委副书记: those of the school
         if "，" in gap and _OF_SOCIETY.fullmatch(title) and _NO_SOCIETY.fullmatch(body):
             return None  # 王强，市总工会副主席，会长: a society's list says where its officers work
         return before if bare is None or body.endswith(bare[1]) else None
@@ -773,6 +776,9 @@ class _Reader:
         if person in self.at:
             return self.at[person]
         organization, name = self.of.get(person), self.entities[title].text
+        for claim in self.claims[-_MOST_POSTS:]:
+            if claim.person == person and self.entities[claim.title].text == name:
+                return claim.organization  # 某院院士王强院士
         if organization is None or _OF_ITSELF.fullmatch(name):
             return None
         body = self.entities[organization].text
@@ -918,13 +924,17 @@ def _link(gap: str, left: str, right: str) -> Link:
     return Link.STOP if _STOP.search(gap) else Link.CLAUSE if "；" in gap else Link.WORDS
 
 
-def find_roles(text: str, entities: Sequence[Entity]) -> tuple[list[Role], list[Roster]]:
+def find_roles(
+    text: str, entities: Sequence[Entity], surfaces: Sequence[str] | None = None
+) -> tuple[list[Role], list[Roster]]:
     """The roles that a normalized text states, and the lists that say how long they are.
 
     Args:
         text: Normalized (`renshi.text.normalize`): Simplified, full-width punctuation, no spaces inside words.
         entities: Its entities, sorted, none over another, offsets into `text`; gold or predicted. Others than persons,
             titles and organizations are passed over.
+        surfaces: What stands for each entity in the document itself, on one line: 臺南市 and 台南市 are one text when they
+            are normalized. None: what `entities` say.
 
     Returns:
         One role for each distinct triple of surface strings, in text order, its parts the indices of the first mention
@@ -940,15 +950,16 @@ def find_roles(text: str, entities: Sequence[Entity]) -> tuple[list[Role], list[
             end = max(end, entity.end)
     gaps[len(entities)] = text[end:]
     claims = reader.finish(text[end:])
-    return _roles(entities, claims), list(_rosters(entities, gaps, claims))
+    surfaces = [entity.text for entity in entities] if surfaces is None else surfaces
+    return _roles(entities, surfaces, claims), list(_rosters(entities, gaps, claims))
 
 
-def _roles(entities: Sequence[Entity], claims: Iterable[_Claim]) -> list[Role]:
+def _roles(entities: Sequence[Entity], surfaces: Sequence[str], claims: Iterable[_Claim]) -> list[Role]:
     roles: dict[tuple[str, ...], Role] = {}
     for person, title, organization, _ in sorted(claims, key=lambda claim: claim[:2]):
-        parts = [entities[part] for part in (person, title, organization) if part is not None]
-        role = Role(person, title, organization, min(part.score for part in parts))
-        roles.setdefault(tuple(part.text for part in parts), role)
+        parts = [part for part in (person, title, organization) if part is not None]
+        role = Role(person, title, organization, min(entities[part].score for part in parts))
+        roles.setdefault(tuple(surfaces[part] for part in parts), role)
     return list(roles.values())
 
 

@@ -570,6 +570,27 @@ CASES = {
         "{王进龙|P}跟随{石磊|P}和{白敏|P}2位{教授|T}普查。",
         "石磊 教授 -; 白敏 教授 -",
     ),
+    "a group in a list is nobody's title": (
+        "{石磊|P}{副秘书长|T}、{农业局|O}及{立委|T}、{议员|T}们见证，{白敏|P}和{省学会|O}{常务理事|T}代表等60人参加。",
+        "石磊 副秘书长 -",
+    ),
+    "members of one house": (
+        "{县议会|O}{议员|T}{石磊|P}（Shi Lei）及{议员|T}{白敏|P}到访。",
+        "石磊 议员 县议会; 白敏 议员 县议会",
+    ),
+    "the same rank on both sides": ("{工程院|O}{院士|T}{石磊|P}{院士|T}作报告。", "石磊 院士 工程院"),
+    "an office of the gathering": (
+        "会议由{光学研究所|O}举办，{石磊|P}担任{会议主席|T}。",
+        "石磊 会议主席 -",
+    ),
+    "a party's officers beside the head of a group": (
+        "{驻校纪检监察组|O}{组长|T}、{党委副书记|T}{石磊|P}讲话。",
+        "石磊 组长 驻校纪检监察组; 石磊 党委副书记 -",
+    ),
+    "posts by years in brackets": (
+        "{石磊|P}{教授|T}（2000年时任我校{副校长|T}，2002年时任我校{校长|T}）到会。",
+        "石磊 教授 -; 石磊 副校长 -; 石磊 校长 -",
+    ),
 }
 
 
@@ -626,6 +647,14 @@ def test_a_triple_is_given_once_with_the_score_of_its_weakest_part() -> None:
     spans += [(start + 7, end + 7, label, 0.99) for start, end, label, _ in spans]
     entities = [Entity(start, end, text[start:end], label, score) for start, end, label, score in spans]
     assert find_roles(text, entities) == ([Role(2, 1, 0, 0.5)], [])
+
+
+def test_what_stands_in_the_document_otherwise_is_another_triple() -> None:
+    text = "台南市长石磊。台南市长石磊。"
+    spans = [(0, 4, "TITLE"), (4, 6, "PER"), (7, 11, "TITLE"), (11, 13, "PER")]
+    entities = [Entity(start, end, text[start:end], label) for start, end, label in spans]
+    assert find_roles(text, entities)[0] == [Role(1, 0, None)]
+    assert find_roles(text, entities, ["臺南市長", "石磊", "台南市長", "石磊"])[0] == [Role(1, 0, None), Role(3, 2, None)]
 
 
 def test_every_row_of_the_table_names_its_link() -> None:

@@ -170,7 +170,10 @@ def role_counts(judged: Sequence[Judged]) -> dict[str, Counts]:
     when every entity is right, and as the records have them without the organization."""
     gold = [_gold_roles(item) for item in judged]
     read = [_role_strings(item.record.entities, item.record.roles) for item in judged]
-    grammar = [_role_strings(item.gold, find_roles(*_normalized_gold(item))[0]) for item in judged]
+    grammar = [
+        _role_strings(item.gold, find_roles(*_normalized_gold(item), [on_one_line(e.text) for e in item.gold])[0])
+        for item in judged
+    ]
 
     def persons_and_titles(roles: list[set[tuple[str, str, str]]]) -> list[set[tuple[str, str]]]:
         return [{(person, title) for person, title, _ in document} for document in roles]

@@ -131,7 +131,11 @@ LINKS: tuple[tuple[Link, tuple[str, ...], str], ...] = (
     ),
     (Link.HOLDS, ("PT", "PO", "TT", "TO"), _CONFERS_ON),
     (Link.HOLDS, ("P.",), f"{_LIFE}，[^。；]{{0,24}}{_TAKES}(?:{_MARKS}|{_WHEN})*"),
-    (Link.GOES_ON, ("TT", "TO"), f"{_NOT_OF}{_NAMED}?[^，。；：、]{{0,16}}{_TAKES}(?:{_MARKS}|{_WHEN}|{_BARE}|{_OURS})*"),
+    (
+        Link.GOES_ON,
+        ("TT", "TO"),
+        f"{_NOT_OF}{_NAMED}?[^，。；：、]{{0,16}}{_TAKES}(?:{_MARKS}|{_WHEN}|{_BARE}|{_OURS})*",
+    ),
     (
         Link.GOES_ON,
         ("TT", "TO", "OT", "OO"),

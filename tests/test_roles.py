@@ -654,7 +654,10 @@ def test_what_stands_in_the_document_otherwise_is_another_triple() -> None:
     spans = [(0, 4, "TITLE"), (4, 6, "PER"), (7, 11, "TITLE"), (11, 13, "PER")]
     entities = [Entity(start, end, text[start:end], label) for start, end, label in spans]
     assert find_roles(text, entities)[0] == [Role(1, 0, None)]
-    assert find_roles(text, entities, ["臺南市長", "石磊", "台南市長", "石磊"])[0] == [Role(1, 0, None), Role(3, 2, None)]
+    assert find_roles(text, entities, ["臺南市長", "石磊", "台南市長", "石磊"])[0] == [
+        Role(1, 0, None),
+        Role(3, 2, None),
+    ]
 
 
 def test_every_row_of_the_table_names_its_link() -> None:

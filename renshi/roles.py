@@ -169,6 +169,7 @@ _BEGINS_LINE = re.compile(
 )
 _NEXT_ROW = re.compile("\\n *[0-9]{1,4}[.、．)）]? *\\Z")  # of a table, or of a numbered list
 _STOP = re.compile("[。！？!?]|\\n[ \\n]*\\n|(?:^|[^A-Za-z0-9.])\\.(?![A-Za-z0-9. ])")
+_DATELINE = re.compile("[^，。]{0,20}(?:讯|电|消息)")  # 某社5月1日电（记者王强）
 _REMARK = re.compile("（[^（）]*）")  # brackets that hold no entity say nothing about roles
 _BRACKET = re.compile("([（）])")
 _AFTER_BARE = re.compile(f".*?({_BARE}){_MARKS}*{_WHEN}*")
@@ -201,7 +202,7 @@ _GROUP = re.compile(f"(?:共|各)?(?:{_NUMBER})[名人位]")  # ，常委21名: 
 _GROUP_BEHIND = re.compile("们|候选人|代表(?:们|等)")  # 某某副秘书长、某局及立委、议员们
 # Offices that name their own place or body; what the sentence names before them is not where they are held.
 _OF_ITSELF = re.compile(
-    "(?!.*(?:国际|[院病校社园片厂]区)).*[省市县区乡镇州国旗].*长|.*[村里]长|.{2,}部长|.+[省市县区乡镇州旗](?:党委|委)?书记|国家主席|总书记|国务委员|政务委员|国策顾问|"
+    "(?!.*(?:国际|[院病校社园片厂]区)).*[省市县区乡镇州国旗].*长|.*[村里]长|.{2,}部长|.+[省市县区乡镇州旗村](?:党委|委)?书记|国家主席|总书记|国务委员|政务委员|国策顾问|[县市]政顾问|.*民政事务(?:助理)?专员|"
     ".*(?:总统|总理|首相|国王|大使|行政长官|立法委员|.议员|人大代表|大会代表|立委|体育署长)|机关党委(?:副|专职副)?书记|"
     "(?!.*副).{2,}[局处厅署站]长|(?:大会|会议).*主席"
 )
@@ -246,8 +247,16 @@ def _heads(title: str, body: str) -> bool | None:
     return None
 
 
+def _has_no_party(body: str, title: str) -> bool:
+    """Whether this is an office of the party, and the body has no such."""
+    return bool(_OF_PARTY.fullmatch(title) and _WITHOUT_PARTY.fullmatch(body))
+
+
 # Officers beside a chief: 院长王强讲话，党委书记李明主持会议.
 _OFFICERS = re.compile("党委(?:常务)?副?书记|纪委书记|党总支副?书记|工会主席|总会计师|总药师|总工程师")
+# The party's committee is that of the school, and not of these bodies which its officers head besides.
+_OF_PARTY = re.compile("(?:党委|纪委).+")
+_WITHOUT_PARTY = re.compile(".*(?:组|工会|党校|校友总?会|基金会|中国科学院|中国工程院)")
 _CHIEFS = re.compile("院长|校长|董事长|总经理|党委书记")
 _OF_A_PART = re.compile(
     "副?(?:[科处室系所股]长|(?:科|系|室|教研室)主任)"
@@ -528,6 +537,8 @@ class _Reader:
             if _STOP.search(words):
                 self.stop()
             if bracket == "（":
+                if _DATELINE.fullmatch(words):
+                    self.stop()
                 self.open()
             elif self.outer:
                 self.close()
@@ -604,7 +615,7 @@ class _Reader:
         if phrase.left is Link.HOLDS and _heads(title, body) is False and not _OF_A_PART.fullmatch(title):
             # 院长王强当选某会会长，副院长李明…: whoever comes has a post of another body; 任内科主任、副院长
             return None
-        if body.endswith("组") and _OFFICERS.fullmatch(title):
+        if _has_no_party(body, title):
             return None  # 驻校纪检监察组组长、党委副书记: those of the school
         if "，" in gap and _OF_SOCIETY.fullmatch(title) and _NO_SOCIETY.fullmatch(body):
             return None  # 王强，市总工会副主席，会长: a society's list says where its officers work
@@ -648,7 +659,8 @@ class _Reader:
                 self.styled.add(phrase.people[-1])
             if "、" not in tail:
                 self.joined.add(index)
-            self.enlist(index, link, comes_from=organization)
+            is_ours = organization is None and _AFTER_OURS.fullmatch(tail)  # 某院研究员王强和我校李明
+            self.enlist(index, Link.WORDS if is_ours else link, comes_from=organization)
         if self.told_of is not None:
             self.instead[index] = self.told_of
         self.told_of, self.sentence.subject = None, [self.instead.get(index, index)]
@@ -739,7 +751,9 @@ class _Reader:
         else:
             return None
         name = self.entities[title].text
-        bodies = ((candidate, self.entities[candidate].text) for candidate in candidates if candidate is not None)
+        bodies = [(candidate, self.entities[candidate].text) for candidate in candidates if candidate is not None]
+        if bodies and _has_no_party(bodies[0][1], name):
+            return None
         fits = (c for c, body in bodies if _heads(name, body) is not False and (bare is None or body.endswith(bare[1])))
         found = next(fits, None)
         return self.beside_head(title) if found is None and phrase.left is not Link.HOLDS and bare is None else found

@@ -134,12 +134,12 @@ LINKS: tuple[tuple[Link, tuple[str, ...], str], ...] = (
     (
         Link.GOES_ON,
         ("TT", "TO"),
-        f"{_NOT_OF}{_NAMED}?[^，。；：、]{{0,16}}{_TAKES}(?:{_MARKS}|{_WHEN}|{_BARE}|{_OURS})*",
+        f"{_NOT_OF}{_NAMED}?[^，。；：、]{{0,16}}{_TAKES}{_TO_TITLE}",
     ),
     (
         Link.GOES_ON,
         ("TT", "TO", "OT", "OO"),
-        f"{_NOT_OF}(?:[^。；]{{0,12}}[。；])?[^。；]{{0,24}}(?<!由){_TURNS}(?:{_MARKS}|{_WHEN}|{_BARE}|{_OURS})*",
+        f"{_NOT_OF}(?:[^。；]{{0,12}}[。；])?[^。；]{{0,24}}(?<!由){_TURNS}{_TO_TITLE}",
     ),
     (Link.LINE, ("PP",), f"{_LOST}?(?:{_NEXT}(?:{_LOST}{{1,4}}{_NEXT}){{0,4}}{_LOST}?)?"),
 )

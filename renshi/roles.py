@@ -131,11 +131,7 @@ LINKS: tuple[tuple[Link, tuple[str, ...], str], ...] = (
     ),
     (Link.HOLDS, ("PT", "PO", "TT", "TO"), _CONFERS_ON),
     (Link.HOLDS, ("P.",), f"{_LIFE}，[^。；]{{0,24}}{_TAKES}(?:{_MARKS}|{_WHEN})*"),
-    (
-        Link.GOES_ON,
-        ("TT", "TO"),
-        f"{_NOT_OF}{_NAMED}?[^，。；：、]{{0,16}}{_TAKES}{_TO_TITLE}",
-    ),
+    (Link.GOES_ON, ("TT", "TO"), f"{_NOT_OF}{_NAMED}?[^，。；：、]{{0,16}}{_TAKES}{_TO_TITLE}"),
     (
         Link.GOES_ON,
         ("TT", "TO", "OT", "OO"),
@@ -247,6 +243,11 @@ def _heads(title: str, body: str) -> bool | None:
     return None
 
 
+# The party's committee is that of the school, and not of these bodies, in which its officers have posts besides.
+_OF_PARTY = re.compile("(?:党委|纪委).+")
+_WITHOUT_PARTY = re.compile(".*(?:组|工会|党校|校友总?会|基金会|中国科学院|中国工程院)")
+
+
 def _has_no_party(body: str, title: str) -> bool:
     """Whether this is an office of the party, and the body has no such."""
     return bool(_OF_PARTY.fullmatch(title) and _WITHOUT_PARTY.fullmatch(body))
@@ -254,9 +255,6 @@ def _has_no_party(body: str, title: str) -> bool:
 
 # Officers beside a chief: 院长王强讲话，党委书记李明主持会议.
 _OFFICERS = re.compile("党委(?:常务)?副?书记|纪委书记|党总支副?书记|工会主席|总会计师|总药师|总工程师")
-# The party's committee is that of the school, and not of these bodies which its officers head besides.
-_OF_PARTY = re.compile("(?:党委|纪委).+")
-_WITHOUT_PARTY = re.compile(".*(?:组|工会|党校|校友总?会|基金会|中国科学院|中国工程院)")
 _CHIEFS = re.compile("院长|校长|董事长|总经理|党委书记")
 _OF_A_PART = re.compile(
     "副?(?:[科处室系所股]长|(?:科|系|室|教研室)主任)"
@@ -528,7 +526,7 @@ class _Reader:
             self.phrase.is_line = False
         posts = self.phrase.posts
         if posts and ((posts[-1].link is Link.COMMA and _GROUP.match(gap)) or _GROUP_BEHIND.match(gap)):
-            while posts.pop().link is Link.LIST and len(posts) > 1:
+            while posts.pop().link is Link.LIST and len(posts) > 1:  # 立委、议员们: with those listed before it
                 pass
         if "（" not in gap and "）" not in gap:
             return gap

@@ -30,7 +30,7 @@ def pair_marks(text: str, entities: Sequence[Entity]) -> list[Entity]:
     last = 0
     for entity, limit in zip(entities, limits, strict=False):  # of no entities there is a limit all the same
         start, end = _borders(text, last, limit, entity)
-        last = max(last, end)
+        last = end
         if start < end:
             words = text[start:end]
             paired.append(entity if words == entity.text else replace(entity, start=start, end=end, text=words))

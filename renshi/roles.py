@@ -791,10 +791,11 @@ class _Reader:
         """The organization of a title borne after the name."""
         if person in self.at:
             return self.at[person]
-        organization, name = self.of.get(person), self.entities[title].text
+        name = self.entities[title].text
         for claim in self.claims[-_MOST_POSTS:]:
             if claim.person == person and self.entities[claim.title].text == name:
                 return claim.organization  # 某院院士王强院士
+        organization = self.of.get(person)
         if organization is None or _OF_ITSELF.fullmatch(name):
             return None
         body = self.entities[organization].text
